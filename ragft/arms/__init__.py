@@ -1,0 +1,1 @@
+"""The arms: interchangeable ways of answering, one file each."""

@@ -1,0 +1,197 @@
+"""What all arms share: the protocol, decoding settings, and the way from question to answer.
+
+An arm that asks a language model differs from the others in three things only: which
+passages it shows, with which instruction, and with which adapter. Each arm's own file
+says which; nothing here knows how answers are judged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ragft import models, prompts
+from ragft.corpora.corpus import Corpus
+from ragft.types import Answer, Changes, Example, Hit, Passage, Question, RagftError, RefreshCost
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ragft.generation.local import LocalModel
+
+
+class Arm(Protocol):
+    """One way of answering; all arms are interchangeable."""
+
+    name: str
+
+    def prepare(self, corpus: Corpus, examples: Sequence[Example] = ()) -> RefreshCost:
+        """Index, train, or whatever the arm needs before its first answer."""
+        ...
+
+    def refresh(self, changes: Changes) -> RefreshCost:
+        """Take in what changed, as far as this kind of arm can."""
+        ...
+
+    def answer(self, questions: Sequence[Question]) -> list[Answer]:
+        """Answer as of each question's `asked_on`; one answer a question, in order."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Decoding:
+    """How completions are drawn: the same for all arms of a comparison."""
+
+    max_new_tokens: int = 48
+    batch_size: int = 32
+    temperature: float = 0.0
+    """0 is greedy."""
+    seed: int = 0
+
+
+class ModelArm:
+    """An arm that asks a language model; on its own it shows no passages.
+
+    Parameters
+    ----------
+    model : LocalModel or str or path
+        A loaded model, 'embedded', 'resident', a Hugging Face id or a folder.
+    adapter : path, optional
+        A trained adapter to answer with.
+    instructions : sequence of str
+        Sentences added to the instruction, such as `prompts.NEWEST`.
+    decoding : Decoding
+    """
+
+    name = ""
+    instruction = prompts.CLOSED
+    ordered = True
+    """Whether passages are shown in order of date; else in the order found."""
+    teaches = ""
+    """What its examples teach: '' (it does not train), 'facts', 'other_facts', 'reading'."""
+
+    def __init__(
+        self,
+        model: LocalModel | str | Path = "embedded",
+        *,
+        adapter: str | Path | None = None,
+        instructions: Sequence[str] = (),
+        decoding: Decoding | None = None,
+    ) -> None:
+        self._model = model
+        self.adapter = adapter
+        self.instructions = tuple(instructions)
+        self.decoding = decoding or Decoding()
+        self.dropped = 0
+        """Passages left out because a prompt would not have fitted the model's context."""
+
+    @property
+    def model(self) -> LocalModel:
+        """The base model, loaded when first needed."""
+        if not hasattr(self._model, "generate"):
+            from ragft.generation.catalog import load_model
+
+            self._model = load_model(self._model)
+        return self._model
+
+    @property
+    def reader(self) -> LocalModel:
+        """The model that answers: the base, or the base with this arm's adapter."""
+        return self.model.with_adapter(self.adapter) if self.adapter else self.model
+
+    def prepare(self, corpus: Corpus, examples: Sequence[Example] = ()) -> RefreshCost:
+        """Do nothing: there is nothing to prepare."""
+        return RefreshCost()
+
+    def refresh(self, changes: Changes) -> RefreshCost:
+        """Do nothing: what the model knows stays as it is."""
+        return RefreshCost()
+
+    def find(self, questions: Sequence[Question], timings: dict[str, float]) -> list[list[Hit]]:
+        """Return the passages to show for each question, best first."""
+        return [[] for _ in questions]
+
+    def demonstrations(self, question: Question) -> Sequence[tuple[str, str]]:
+        """Return few-shot demonstrations for a question."""
+        return ()
+
+    def answer(self, questions: Sequence[Question]) -> list[Answer]:
+        """Answer every question; an empty list gives an empty list.
+
+        Raises
+        ------
+        RagftError
+            A prompt does not fit the model's context even without passages.
+        """
+        timings: dict[str, float] = {}
+        found = self.find(questions, timings)
+        found = [self._fitting(q, hits) for q, hits in zip(questions, found, strict=True)]
+        shown = [self._shown(hits) for hits in found]
+        texts = [self._prompt(q, passages) for q, passages in zip(questions, shown, strict=True)]
+        said = self.reader.generate(
+            texts,
+            max_new_tokens=self.decoding.max_new_tokens,
+            batch_size=self.decoding.batch_size,
+            temperature=self.decoding.temperature,
+            seed=self.decoding.seed,
+        )
+        shared = {stage: ms / len(questions) for stage, ms in timings.items()}
+        return [
+            _answer(completion, hits, passages, shared)
+            for completion, hits, passages in zip(said, found, shown, strict=True)
+        ]
+
+    def _shown(self, hits: Sequence[Hit]) -> list[Passage]:
+        passages = [hit.passage for hit in hits]
+        return prompts.by_date(passages) if self.ordered else passages
+
+    def _prompt(self, question: Question, passages: Sequence[Passage]) -> str:
+        return prompts.for_model(
+            self.model,
+            question.text,
+            passages,
+            instruction=prompts.instruct(self.instruction, *self.instructions),
+            demonstrations=self.demonstrations(question),
+        )
+
+    def _fitting(self, question: Question, hits: list[Hit]) -> list[Hit]:
+        """Drop the worst hits until the prompt fits; count them, so that it is not silent."""
+        room = self.model.context_length - self.decoding.max_new_tokens
+        while hits:
+            text = self._prompt(question, self._shown(hits))
+            # A token is at least one character, so short prompts need no tokenising.
+            if len(text) < room or _length(self.model, text) <= room:
+                break
+            hits = hits[:-1]
+            self.dropped += 1
+        return hits
+
+
+def _length(model: LocalModel, text: str) -> int:
+    return len(models.prompt_tokens(model.tokenizer, [text])[0])
+
+
+def _answer(
+    completion: Any, hits: list[Hit], passages: list[Passage], shared: dict[str, float]
+) -> Answer:
+    text, cited = prompts.parse(completion.text, passages)
+    stages = {**shared, "prefill": completion.prefill_ms, "decode": completion.decode_ms}
+    return Answer(
+        text,
+        cited,
+        tuple(hits),
+        MappingProxyType(stages),
+        completion.prompt_tokens,
+        completion.completion_tokens,
+        completion.entropy,
+        completion.text,
+    )
+
+
+def no_examples(arm: ModelArm) -> RagftError:
+    """Return the error for a trained arm that has neither adapter nor examples."""
+    return RagftError(
+        f"{arm.name}: give it examples to train on (prepare(corpus, examples)) or an adapter"
+    )

@@ -1,0 +1,104 @@
+"""`finetuned`: the model tuned on the facts that are asked, in other words; no passages."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from ragft.arms.base import ModelArm, no_examples
+from ragft.corpora.corpus import Corpus
+from ragft.generation.local import LocalModel
+from ragft.profiles import Profile
+from ragft.runtime import cache_dir
+from ragft.training.finetune import FinetuneResult, finetune
+from ragft.types import Example, RefreshCost
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """How an arm trains; everything here and the seed decide what the adapter becomes."""
+
+    method: str = "lora"
+    rank: int = 32
+    alpha: int = 64
+    epochs: int = 40
+    learning_rate: float = 4e-3
+    batch_tokens: int = 2048
+    seed: int = 0
+
+
+def training_of(sizes: Profile) -> Training:
+    """Return the training settings of a profile."""
+    return Training(
+        method="qlora" if sizes.quantization else "lora",
+        rank=sizes.rank,
+        alpha=sizes.lora_alpha,
+        epochs=sizes.epochs,
+        learning_rate=sizes.learning_rate,
+        batch_tokens=sizes.train_tokens,
+    )
+
+
+def train(model: LocalModel, examples: Sequence[Example], training: Training) -> FinetuneResult:
+    """Train an adapter, or return the finished one for the same base, examples and settings."""
+    from ragft.records import sha256_json
+
+    settings = asdict(training)
+    data = [[e.prompt, e.completion] for e in examples]
+    key = sha256_json({"base": model.model_hash, "examples": data, **settings})
+    return finetune(model.name, examples, out=cache_dir() / "adapters" / key[:24], **settings)
+
+
+class Tuned(ModelArm):
+    """A model arm that trains an adapter when it is prepared.
+
+    Cooperates with the classes beside it: `class X(Tuned, RAG)` trains and retrieves.
+
+    Parameters
+    ----------
+    model : LocalModel or str or path
+    training : Training
+        Two arms with the same model, examples and training share one adapter.
+    **options
+        As for `ModelArm`; with `adapter` nothing is trained.
+    """
+
+    def __init__(
+        self,
+        model: LocalModel | str | Path = "embedded",
+        *,
+        training: Training | None = None,
+        **options: object,
+    ) -> None:
+        super().__init__(model, **options)
+        self.training = training or Training()
+        self.trained: FinetuneResult | None = None
+
+    def prepare(self, corpus: Corpus, examples: Sequence[Example] = ()) -> RefreshCost:
+        """Train on the examples, and prepare whatever else the arm has.
+
+        Raises
+        ------
+        RagftError
+            There are neither examples nor an adapter.
+        """
+        cost = super().prepare(corpus)
+        if self.adapter is not None and not examples:
+            return cost
+        if not examples:
+            raise no_examples(self)
+        self.trained = train(self.model, examples, self.training)
+        self.adapter = self.trained.adapter
+        return cost + RefreshCost(
+            self.trained.seconds,
+            tokens_trained=self.trained.tokens_seen,
+            bytes_written=self.trained.adapter_bytes,
+        )
+
+
+class FineTuned(Tuned):
+    """Answer from the weights alone, after training on the facts."""
+
+    name = "finetuned"
+    teaches = "facts"

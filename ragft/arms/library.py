@@ -1,0 +1,80 @@
+"""The passages that retrieving arms share: one index, chunked, kept fresh, searched by day.
+
+Sharing one library means that one refresh serves all arms that show passages, and that
+they all see the same hits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from ragft.chunking import chunk
+from ragft.corpora.corpus import Corpus
+from ragft.retrieval.index import EmbedsTexts, HybridIndex
+from ragft.types import Changes, Document, Hit, Question, RefreshCost
+
+
+class Library:
+    """Passages of a corpus behind a `HybridIndex`.
+
+    Parameters
+    ----------
+    retriever : {'hybrid', 'bm25', 'dense'}
+    strategy, size, overlap
+        How documents are chunked; see `ragft.chunk`.
+    embedder : Embedder, optional
+    as_of : bool
+        Show only what is in force on the day a question is asked. Without it, old versions
+        compete with new ones.
+    """
+
+    def __init__(
+        self,
+        *,
+        retriever: str = "hybrid",
+        strategy: str = "whole",
+        size: int = 128,
+        overlap: int = 0,
+        embedder: EmbedsTexts | None = None,
+        as_of: bool = True,
+    ) -> None:
+        self.chunking = {"strategy": strategy, "size": size, "overlap": overlap}
+        self.index = HybridIndex(retriever=retriever, embedder=embedder)
+        self.as_of = as_of
+        self._held: str | None = None
+
+    def prepare(self, corpus: Corpus) -> RefreshCost:
+        """Chunk and index the corpus; costs nothing when it holds this corpus already."""
+        if self._held == corpus.content_hash:
+            return RefreshCost()
+        known = {p.doc_id for p in self.index.passages}
+        cost = self.index.delete(known - {d.id for d in corpus.documents})
+        cost += self._take_in(corpus.documents)
+        self._held = corpus.content_hash
+        return cost
+
+    def refresh(self, changes: Changes) -> RefreshCost:
+        """Index new and changed documents, and forget removed ones."""
+        self._held = None
+        cost = self.index.delete(document.id for document in changes.removed)
+        return cost + self._take_in((*changes.added, *changes.changed))
+
+    def _take_in(self, documents: Iterable[Document]) -> RefreshCost:
+        return self.index.upsert(chunk(documents, **self.chunking)) + self.index.build()
+
+    def search(
+        self, questions: Sequence[Question], top_k: int, timings: dict[str, float]
+    ) -> list[list[Hit]]:
+        """Return the best passages for each question, as of the day it is asked.
+
+        `timings` gets the milliseconds of the stages 'embed' and 'search' added.
+        """
+        found: list[list[Hit]] = [[] for _ in questions]
+        days = dict.fromkeys(q.asked_on if self.as_of else None for q in questions)
+        for day in days:
+            rows = [n for n, q in enumerate(questions) if not self.as_of or q.asked_on == day]
+            texts = [questions[n].text for n in rows]
+            hits = self.index.search(texts, top_k=top_k, as_of=day, timings=timings)
+            for n, mine in zip(rows, hits, strict=True):
+                found[n] = mine
+        return found

@@ -1,0 +1,94 @@
+"""Executing one notebook with papermill, and saying in a line why it stopped.
+
+Whether it has to run, and what becomes of its result, is decided in `runs`.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ragft.types import RagftError
+
+if TYPE_CHECKING:
+    from jupyter_client import AsyncKernelManager
+    from nbformat import NotebookNode
+
+
+def execute(path: Path, parameters: dict[str, Any], progress: bool = False) -> str:
+    """Run a notebook and return its executed form as text; nothing is written.
+
+    It runs in its own folder, with the interpreter that runs this function. `parameters` have
+    been checked; papermill puts them into a cell of their own after the parameters cell.
+
+    Raises
+    ------
+    RagftError
+        If a cell fails, the kernel dies, or the notebook ends before its last cell.
+    """
+    import nbformat
+    import papermill
+    from nbclient.exceptions import DeadKernelError
+
+    last: list[NotebookNode] = []
+    try:
+        executed = papermill.execute_notebook(
+            str(path).replace("{", "{{").replace("}", "}}"),  # papermill formats paths
+            None,
+            parameters,
+            kernel_name="python3",
+            language="python",
+            progress_bar={"desc": path.stem, "leave": False} if progress else False,
+            start_timeout=300,
+            kernel_manager_class=_kernel_manager(),
+            resources={"metadata": {"path": str(path.resolve().parent)}},
+            on_cell_start=lambda cell, cell_index: last.append(cell),
+        )
+    except papermill.PapermillExecutionError as error:
+        if error.ename == "KeyboardInterrupt":
+            raise KeyboardInterrupt from error
+        raise RagftError(_failure(path, error.source, error.ename, error.evalue)) from error
+    except (DeadKernelError, RuntimeError) as error:
+        source = last[-1].source if last else ""
+        raise RagftError(_failure(path, source, "the kernel died", str(error))) from error
+    _refuse_early_end(path, executed)
+    return nbformat.writes(executed)
+
+
+def _kernel_manager() -> type[AsyncKernelManager]:
+    """Return a manager that starts the running interpreter, whatever kernels are registered."""
+    from jupyter_client import AsyncKernelManager
+    from jupyter_client.kernelspec import KernelSpec
+
+    class RunningInterpreter(AsyncKernelManager):
+        def __init__(self, **options: Any) -> None:
+            # Without encryption, others on the machine could read along.
+            super().__init__(transport_encryption="auto", **options)
+
+        @property
+        def kernel_spec(self) -> KernelSpec:
+            return KernelSpec(
+                argv=[sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
+                env={"PYDEVD_DISABLE_FILE_VALIDATION": "1"},  # else every start prints a warning
+                language="python",
+                metadata={"supported_encryption": ["curve"]},
+            )
+
+    return RunningInterpreter
+
+
+def _failure(path: Path, source: str, kind: str, text: str) -> str:
+    """Say in a few lines which cell of a notebook failed, and why."""
+    first = next((line for line in source.splitlines() if line.strip()), "before the first cell")
+    brief = text if len(text) <= 600 else f"{text[:600]} ..."
+    return f"{path.name}: stopped in the cell `{first.strip()}`: {kind}: {brief}"
+
+
+def _refuse_early_end(path: Path, executed: NotebookNode) -> None:
+    """Refuse a notebook that ended itself before its last cell, which papermill calls complete."""
+    for cell in executed.cells:
+        skipped = "skip-execution" in cell.metadata.get("tags", [])
+        if cell.cell_type == "code" and cell.source.strip() and not skipped:
+            if cell.execution_count is None:
+                raise RagftError(_failure(path, cell.source, "never run", "it ended before this."))

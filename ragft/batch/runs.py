@@ -1,0 +1,234 @@
+"""Running notebooks: whether one has to run, with which interpreter, and how a run ended.
+
+What a notebook computes lives in `experiments`; its results are cached there. Here a notebook is
+finished only if its completion record says so: papermill marks a notebook complete whose kernel
+was killed.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ragft.batch.execution import execute
+from ragft.batch.parameters import check_parameters, read_notebook, read_parameters
+from ragft.files import atomic_write, sha256_file, sha256_json
+from ragft.types import RagftError
+
+LIBRARY_FILES = (".py", ".yaml", ".json", ".safetensors")
+"""What a result can depend on inside the package; all of it is in the library's hash."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotebookRun:
+    """What became of one notebook."""
+
+    name: str
+    status: str
+    """'ran', 'skipped' (it was finished) or 'failed'."""
+    seconds: float
+    """Wall time of this call; 0 where it was skipped."""
+    path: Path
+    """The executed notebook."""
+    error: str = ""
+
+
+def numbered_notebooks(folder: str | Path, only: Sequence[str] = ()) -> list[Path]:
+    """Return the notebooks `NN_name.ipynb` of a folder in order, or those named in `only`.
+
+    Parameters
+    ----------
+    only : sequence of str
+        Numbers ('01' or '1') or names ('01_package_history'); empty means all.
+
+    Raises
+    ------
+    RagftError
+        If the folder holds none, or not one that `only` names; the message lists what there is.
+    """
+    found = sorted(Path(folder).glob("[0-9][0-9]_*.ipynb"))
+    if not found:
+        raise RagftError(f"{folder}: no notebooks named NN_name.ipynb there.")
+    chosen = set()
+    for word in only:
+        matches = {p for p in found if word in (p.stem, p.name) or word.zfill(2) == p.name[:2]}
+        if not matches:
+            raise RagftError(f"no notebook {word!r} in {folder}; there are: {_names(found)}.")
+        chosen |= matches
+    return [path for path in found if path in chosen or not only]
+
+
+def run_notebook(
+    path: str | Path,
+    out: str | Path,
+    parameters: Mapping[str, Any] | None = None,
+    *,
+    products: str | Path | None = None,
+    force: bool = False,
+    progress: bool = False,
+) -> NotebookRun:
+    """Run one notebook, unless its completion record says that it is finished.
+
+    Finished means: the same notebook, parameters and library as now, and every file it left is
+    still there as it was left. The executed notebook is written under a temporary name and
+    renamed; the record (`<out>.done.json`) comes last.
+
+    Parameters
+    ----------
+    path : str or Path
+        The notebook. It runs in its own folder, with the interpreter that runs this function.
+    out : str or Path
+        Where the executed notebook goes.
+    parameters : mapping, optional
+        Values by name, checked by `check_parameters`.
+    products : str or Path, optional
+        A folder in which the files whose names start with the notebook's number are its work
+        (figures and their records): they belong to the completion record.
+    force : bool
+        Run it even though it is finished.
+    progress : bool
+        Show a bar of its cells on standard error.
+
+    Raises
+    ------
+    RagftError
+        If a parameter is wrong, a cell fails, the kernel dies, the notebook stops early or the
+        result cannot be written. What an earlier run left stays as it was.
+    """
+    path, out = Path(path), Path(out)
+    checked = check_parameters(path, parameters or {})
+    inputs = _inputs(path, checked)
+    record = out.with_name(out.name + ".done.json")
+    if not force and _finished(record, inputs):
+        return NotebookRun(path.stem, "skipped", 0.0, out)
+    began = time.monotonic()
+    executed = execute(path, checked, progress)
+    seconds = time.monotonic() - began
+    atomic_write(out, executed)
+    hashes = {str(file): sha256_file(file) for file in (out.resolve(), *_products(path, products))}
+    note = {"inputs": inputs, "parameters": checked, "files": hashes, "seconds": seconds}
+    atomic_write(record, json.dumps(note, indent=2))
+    return NotebookRun(path.stem, "ran", seconds, out)
+
+
+def reproduce(
+    notebooks: str | Path,
+    profile: str = "cpu",
+    only: Sequence[str] = (),
+    *,
+    results: str | Path,
+    figures: str | Path,
+    parameters: Mapping[str, Any] | None = None,
+    force: bool = False,
+    progress: bool = True,
+) -> list[NotebookRun]:
+    """Run the numbered notebooks one after the other; a failure does not stop the others.
+
+    Every notebook has a parameter `profile`; `results`, `figures` (folders, as absolute paths) and
+    those in `parameters` are given to the notebooks that have them. All of them are checked before
+    the first one runs. Executed notebooks go to `<results>/notebooks/<profile>/`.
+
+    Returns
+    -------
+    list of NotebookRun
+        In order, failed ones included: their `error` says why.
+
+    Raises
+    ------
+    RagftError
+        If there are no such notebooks, or one does not take what it is given.
+    """
+    from tqdm import tqdm
+
+    chosen = numbered_notebooks(notebooks, only)
+    given = {
+        "results": str(Path(results).resolve()),
+        "figures": str(Path(figures).resolve()),
+        **(parameters or {}),
+    }
+    plan = {path: _given_to(path, profile, given) for path in chosen}
+    _refuse_unknown(parameters or {}, plan)
+    folder = Path(results) / "notebooks" / profile
+    runs = []
+    with tqdm(plan.items(), unit="notebook", disable=not progress) as bar:
+        for path, values in bar:
+            bar.set_description(path.stem)
+            run = _attempt(path, folder / path.name, values, figures, force, progress)
+            runs.append(run)
+    return runs
+
+
+def table(runs: Sequence[NotebookRun]) -> str:
+    """Return one line a notebook, with the errors below; '' for no runs."""
+    width = max((len(run.name) for run in runs), default=0)
+    lines = [f"{run.name:<{width}}  {run.status:<7}  {run.seconds:7.1f} s" for run in runs]
+    errors = [f"\n{run.error}" for run in runs if run.error]
+    return "\n".join(lines + errors)
+
+
+def _names(paths: Sequence[Path]) -> str:
+    return ", ".join(path.stem for path in paths)
+
+
+def _given_to(path: Path, profile: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Pick what a notebook takes, and check it."""
+    known = read_parameters(path)
+    values = {"profile": profile, **{name: given[name] for name in given if name in known}}
+    return check_parameters(path, values)
+
+
+def _refuse_unknown(parameters: Mapping[str, Any], plan: Mapping[Path, Mapping]) -> None:
+    """Refuse a parameter that none of the notebooks takes: it would change nothing, unnoticed."""
+    for name in parameters:
+        if not any(name in values for values in plan.values()):
+            raise RagftError(f"none of {_names(list(plan))} has a parameter {name!r}.")
+
+
+def _attempt(
+    path: Path, out: Path, values: dict, figures: str | Path, force: bool, progress: bool
+) -> NotebookRun:
+    """Run a notebook and turn its failure into a line of the table."""
+    began = time.monotonic()
+    try:
+        return run_notebook(path, out, values, products=figures, force=force, progress=progress)
+    except RagftError as error:
+        return NotebookRun(path.stem, "failed", time.monotonic() - began, out, str(error))
+
+
+def library_hash() -> str:
+    """Return the SHA-256 of the package: its code, tables and shipped weights."""
+    package = Path(__file__).parents[1]
+    files = sorted(p for p in package.rglob("*") if p.suffix in LIBRARY_FILES)
+    return sha256_json({str(p.relative_to(package)): sha256_file(p) for p in files})
+
+
+def _inputs(path: Path, parameters: Mapping[str, Any]) -> str:
+    """Hash what a run depends on; outputs and run data kept in the notebook are not part of it."""
+    cells = [
+        (cell.cell_type, cell.source, cell.metadata.get("tags", []))
+        for cell in read_notebook(path).cells
+    ]
+    values = {name: repr(value) for name, value in parameters.items()}
+    return sha256_json([cells, values, library_hash()])
+
+
+def _finished(record: Path, inputs: str) -> bool:
+    """Tell whether a completion record is whole, is of these inputs, and its files are there."""
+    try:
+        note = json.loads(record.read_text())
+        files = {Path(name): digest for name, digest in note["files"].items()}
+        return note["inputs"] == inputs and all(sha256_file(f) == d for f, d in files.items())
+    except (RagftError, OSError, ValueError, KeyError, TypeError, AttributeError):
+        return False
+
+
+def _products(path: Path, folder: str | Path | None) -> list[Path]:
+    """Return the files in a folder that carry the notebook's number (or its name without one)."""
+    if folder is None:
+        return []
+    prefix = path.stem[:3] if path.stem[:2].isdigit() else path.stem
+    return sorted(p.resolve() for p in Path(folder).rglob(f"{prefix}*") if p.is_file())

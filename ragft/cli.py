@@ -1,0 +1,272 @@
+"""The command line: reads options, calls one function of the library, prints what it gave.
+
+Nothing is computed here. Results go to standard output, progress and messages to
+standard error, so that `--json` prints JSON alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ragft.types import RagftError
+
+PROFILES = ("smoke", "cpu", "gpu")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; return the exit status (0 good, 1 a user's error, 130 interrupted)."""
+    options = parser().parse_args(arguments)
+    try:
+        return options.run(options) or 0
+    except RagftError as error:
+        print(f"ragft: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(
+            "ragft: interrupted; finished cells are kept, the same command goes on", file=sys.stderr
+        )
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of all commands."""
+    top = argparse.ArgumentParser(
+        prog="ragft",
+        description="Prompt, retrieve, fine-tune, or both? Measured, on facts that change.",
+    )
+    commands = top.add_subparsers(required=True, metavar="COMMAND")
+    _add_reproduce(commands)
+    _add_run(commands)
+    _add_compare(commands)
+    _add_retrieve(commands)
+    _add_corpus(commands)
+    _add_doctor(commands)
+    _add_model(commands)
+    return top
+
+
+def _command(commands: Any, name: str, run: Any, text: str) -> argparse.ArgumentParser:
+    command = commands.add_parser(name, help=text, description=text)
+    command.set_defaults(run=run)
+    return command
+
+
+def _json_option(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--json", action="store_true", help="print JSON alone")
+
+
+def _print(options: argparse.Namespace, value: dict[str, Any], text: str) -> None:
+    from ragft.records import to_json
+
+    print(to_json(value) if options.json else text)
+
+
+def _add_reproduce(commands: Any) -> None:
+    command = _command(commands, "reproduce", _reproduce, "run the numbered notebooks in order")
+    command.add_argument("--profile", default="cpu", choices=PROFILES)
+    command.add_argument(
+        "--only", nargs="+", default=[], metavar="NN", help="numbers, such as 00 01"
+    )
+    command.add_argument(
+        "--full", action="store_true", help="the full grid of every notebook (hours)"
+    )
+    command.add_argument("--notebooks", default="notebooks", metavar="FOLDER")
+    command.add_argument("--results", default="results", metavar="FOLDER")
+    command.add_argument("--figures", default="figures", metavar="FOLDER")
+    command.add_argument("--force", action="store_true", help="run finished ones again")
+
+
+def _reproduce(options: argparse.Namespace) -> int:
+    from ragft import batch
+
+    smoke = options.profile == "smoke"
+    figures = Path(options.results) / "smoke" / "figures" if smoke else Path(options.figures)
+    runs = batch.reproduce(
+        options.notebooks,
+        options.profile,
+        options.only,
+        results=Path(options.results).absolute(),
+        figures=figures.absolute(),
+        parameters={"full": True} if options.full else None,
+        force=options.force,
+    )
+    print(batch.table(runs))
+    return int(any(run.status == "failed" for run in runs))
+
+
+def _add_run(commands: Any) -> None:
+    command = _command(commands, "run", _run, "run one notebook with parameters")
+    command.add_argument("notebook")
+    command.add_argument("-p", dest="parameters", action="append", default=[], metavar="NAME=VALUE")
+    command.add_argument("--out", metavar="FILE", help="where the executed notebook goes")
+    command.add_argument("--force", action="store_true", help="run it again if it is finished")
+
+
+def _run(options: argparse.Namespace) -> int:
+    from ragft import batch
+
+    path = Path(options.notebook)
+    if not path.suffix:
+        path = batch.numbered_notebooks("notebooks", [options.notebook])[0]
+    out = Path(options.out) if options.out else Path("results") / "notebooks" / path.name
+    run = batch.run_notebook(
+        path, out, batch.parse_assignments(options.parameters), force=options.force, progress=True
+    )
+    print(batch.table([run]))
+    return 0
+
+
+def _add_compare(commands: Any) -> None:
+    command = _command(commands, "compare", _compare, "compare the arms on one corpus")
+    command.add_argument("--corpus", default="world", metavar="world|packages:NAME[==V1,V2]|FILE")
+    command.add_argument("--questions", metavar="FILE", help="JSONL; needed with a FILE corpus")
+    command.add_argument(
+        "--arms", nargs="+", metavar="ARM", help="default: all that the corpus allows"
+    )
+    command.add_argument("--model", help="embedded, resident, a Hugging Face id or a folder")
+    command.add_argument("--seeds", nargs="+", type=int, metavar="SEED")
+    command.add_argument("--facts", type=int, help="facts trained and asked about")
+    command.add_argument("--profile", default="cpu", choices=PROFILES)
+    command.add_argument("--out", default="results", metavar="FOLDER")
+    _json_option(command)
+
+
+def _compare(options: argparse.Namespace) -> int:
+    from ragft.experiments.compare import ARMS, compare
+    from ragft.profiles import profile
+    from ragft.report import comparison_text
+
+    sizes = profile(options.profile)
+    if options.facts is not None and options.facts < 1:
+        raise RagftError(f"--facts {options.facts}: at least 1")
+    made = options.corpus == "world" or options.corpus.startswith("packages:")
+    found = compare(
+        options.corpus,
+        arms=options.arms or [arm for arm in ARMS if made or arm != "prior"],
+        model=options.model or sizes.model,
+        seeds=options.seeds or sizes.seeds,
+        facts=options.facts,
+        questions=options.questions,
+        base=sizes,
+        out=options.out,
+        progress=not options.json,
+    )
+    _print(options, found.to_dict(), comparison_text(found.to_dict()))
+    return 0
+
+
+def _add_retrieve(commands: Any) -> None:
+    command = _command(commands, "retrieve", _retrieve, "measure retrieval alone")
+    command.add_argument("--documents", required=True, metavar="FILE")
+    command.add_argument("--questions", required=True, metavar="FILE")
+    command.add_argument("--retriever", default="hybrid", choices=("bm25", "dense", "hybrid"))
+    command.add_argument("--top-k", type=int, default=10)
+    command.add_argument("--run", dest="run_file", metavar="FILE", help="write a TREC run file")
+    _json_option(command)
+
+
+def _retrieve(options: argparse.Namespace) -> int:
+    from ragft.corpora.corpus import Corpus, read_questions
+    from ragft.experiments.retrieval import retrieve
+    from ragft.report import retrieval_text
+
+    corpus = Corpus.from_jsonl(options.documents)
+    questions = read_questions(options.questions, corpus)
+    found = retrieve(corpus.documents, questions, options.retriever, options.top_k)
+    if options.run_file:
+        found.write_trec_run(options.run_file)
+    _print(options, found.to_dict(), retrieval_text(found.to_dict()))
+    return 0
+
+
+def _add_corpus(commands: Any) -> None:
+    command = _command(commands, "corpus", _corpus, "write a corpus and its questions as JSONL")
+    command.add_argument("corpus", metavar="world|packages:NAME[==V1,V2]")
+    command.add_argument("--out", required=True, metavar="FOLDER")
+    command.add_argument("--facts", type=int, default=300)
+    command.add_argument("--seed", type=int, default=0)
+    command.add_argument("--dates", metavar="FILE", help="release days of a package (JSON or CSV)")
+    _json_option(command)
+
+
+def _corpus(options: argparse.Namespace) -> int:
+    from ragft.experiments.tasks import write_task
+
+    spec = options.corpus
+    if spec != "world" and not spec.startswith("packages:"):
+        spec = f"packages:{spec}"
+    found = write_task(
+        spec, options.out, facts=options.facts, seed=options.seed, dates=options.dates
+    )
+    lines = [f"{name}: {value}" for name, value in found.items()]
+    _print(options, found, "\n".join(lines))
+    return 0
+
+
+def _add_doctor(commands: Any) -> None:
+    command = _command(commands, "doctor", _doctor, "show hardware, versions and models to be had")
+    _json_option(command)
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from ragft.doctor import examine
+    from ragft.report import doctor_text
+
+    found = examine()
+    _print(options, found, doctor_text(found))
+    return 0
+
+
+def _add_model(commands: Any) -> None:
+    command = _command(commands, "model", None, "pretrain or evaluate the embedded model")
+    actions = command.add_subparsers(required=True, metavar="ACTION")
+    train = _command(actions, "pretrain", _pretrain, "pretrain the embedded model (hours on a CPU)")
+    train.add_argument("--out", required=True, metavar="FOLDER", help="resumes what it finds there")
+    train.add_argument("--tokens", type=int, help="tokens in all")
+    train.add_argument("--seed", type=int, default=0)
+    test = _command(actions, "evaluate", _evaluate, "measure what the model card states")
+    test.add_argument("--model", default="embedded")
+    test.add_argument("--questions", type=int, default=500, help="for each score")
+    test.add_argument(
+        "--seeds", nargs="*", type=int, default=[0, 1, 2], help="of the learning scores"
+    )
+    test.add_argument(
+        "--package", default="scikit-learn", help="real signatures to read; '' for none"
+    )
+    test.add_argument("--profile", default="cpu", choices=PROFILES)
+    _json_option(test)
+
+
+def _pretrain(options: argparse.Namespace) -> int:
+    from ragft.generation.embedded.pretrain import Recipe, pretrain
+
+    given = {"tokens": options.tokens} if options.tokens else {}
+    print(pretrain(options.out, Recipe(seed=options.seed, **given)))
+    return 0
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    from ragft.experiments.embedded import evaluate_model
+    from ragft.report import intervals_text
+
+    found = evaluate_model(
+        options.model,
+        n=options.questions,
+        seeds=options.seeds,
+        package=options.package or None,
+        base=options.profile,
+    )
+    values = {name: interval.to_dict() for name, interval in found.items()}
+    _print(options, values, intervals_text(values))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Where documents, facts and questions come from: worlds, packages, files."""

@@ -1,0 +1,1 @@
+"""Judging answers and counting: outcomes, text matching, metrics and statistics."""

@@ -1,0 +1,1 @@
+"""Grids of measurements: each experiment computes, and notebooks read and draw."""

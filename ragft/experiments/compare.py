@@ -1,0 +1,222 @@
+"""The main job: every arm on the same questions, with intervals and paired differences.
+
+A comparison is a grid of cells (arm × seed), each cached by what it depends on, so that
+an interrupted one goes on where it stopped and a finished one is read from its record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ragft.corpora.corpus import Corpus
+from ragft.experiments.grid import Grid
+from ragft.experiments.tasks import Task, load_task
+from ragft.profiles import Profile, profile
+from ragft.records import Records, Run
+from ragft.types import Question, RagftError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+ARMS = (
+    "prompt", "fewshot", "rag", "finetuned", "finetuned_rag", "raft", "oracle", "prior", "placebo",
+)  # fmt: skip
+"""Every arm, in the order of tables and figures."""
+
+SHARES = ("accuracy", "stale", "confused", "fabricated", "abstained")
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What a comparison found."""
+
+    results: dict[str, Any]
+    """'arms' and 'differences', as `to_dict` gives them."""
+    answers: pd.DataFrame
+    """One row per arm × seed × question."""
+    folder: Path
+    """Where the record lies."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return arms, differences and the record's path, as JSON can hold them."""
+        return {**self.results, "record": str(self.folder / "record.json")}
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """One row per arm: n, each share with its interval, latencies, training seconds."""
+        import pandas as pd
+
+        return pd.DataFrame([_flat(row) for row in self.results["arms"]]).set_index("arm")
+
+    @property
+    def differences(self) -> pd.DataFrame:
+        """One row per pair of arms: a − b on the same questions, interval and p."""
+        import pandas as pd
+
+        return pd.DataFrame(self.results["differences"])
+
+
+def _flat(row: dict[str, Any]) -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in row.items():
+        if isinstance(value, dict):
+            flat |= {name if k == "mean" else f"{name}_{k}": v for k, v in value.items()}
+        else:
+            flat[name] = value
+    return flat
+
+
+def compare(
+    corpus: str | Path | Corpus | Task = "world",
+    *,
+    arms: Sequence[str] = ARMS,
+    model: str = "embedded",
+    seeds: Sequence[int] = (0, 1, 2),
+    facts: int | None = None,
+    questions: str | Path | Sequence[Question] | None = None,
+    base: str | Profile = "cpu",
+    out: str | Path = "results",
+    progress: bool = True,
+) -> Comparison:
+    """Answer the same questions with every arm and compare.
+
+    Parameters
+    ----------
+    corpus : str, path, Corpus or Task
+        'world', 'packages:NAME', 'packages:NAME==V1,V2', a JSONL file, a `Corpus`, a `Task`.
+    arms : sequence of str
+        Any of `ARMS`. With 'oracle' and 'raft' there is a second oracle, 'oracle_raft', the
+        tuned reader's own ceiling.
+    model : str
+        'embedded', 'resident', a Hugging Face id or a folder.
+    seeds : sequence of int
+        Training seeds; arms that do not train run once.
+    facts : int, optional
+        Facts trained and asked about; the profile's where None.
+    questions : path or sequence of Question, optional
+        For files and corpora of your own.
+    base : Profile or its name
+    out : path
+        Folder of the records.
+    progress : bool
+        Show a bar over the cells.
+
+    Raises
+    ------
+    RagftError
+        An unknown arm, no seed, or whatever the corpus, the questions or the model lack.
+    """
+    arms = _ordered(arms)
+    if not seeds or len(set(seeds)) < len(seeds):
+        raise RagftError(f"seeds={list(seeds)}: give at least one, and none twice")
+    sizes = profile(
+        base, model=str(model), seeds=tuple(seeds), **({"facts": facts} if facts else {})
+    )
+    task = (
+        corpus
+        if isinstance(corpus, Task)
+        else load_task(corpus, sizes, questions=questions, facts=facts)
+    )
+    _check_arms(arms, task)
+    grid = Grid(task, sizes, Records(out, smoke=sizes.name == "smoke"))
+    cells = grid.cells(arms)
+    run = grid.run(arms)
+    if not run.finished:
+        frames, notes = zip(*_computed(grid, cells, run, progress), strict=True)
+        run.finish(*_summed_up(frames, notes, task, sizes))
+    record, answers = run.load()
+    return Comparison(record["results"], answers, run.folder)
+
+
+def _ordered(arms: Sequence[str]) -> list[str]:
+    if unknown := [arm for arm in arms if arm not in ARMS]:
+        raise RagftError(f"unknown arm {unknown[0]!r}; choose of {', '.join(ARMS)}")
+    if not arms:
+        raise RagftError(f"no arms to compare; choose of {', '.join(ARMS)}")
+    wanted = [arm for arm in ARMS if arm in arms]
+    return [*wanted, "oracle_raft"] if {"oracle", "raft"} <= set(wanted) else wanted
+
+
+def _check_arms(arms: Sequence[str], task: Task) -> None:
+    if not task.asked:
+        raise RagftError(f"{task.name}: there is nothing to ask")
+    if "prior" in arms and not task.corpus.facts:
+        raise RagftError("arm 'prior' needs a corpus with facts; leave it out for files")
+    if {"raft", "placebo", "fewshot"} & set(arms) and not task.others:
+        raise RagftError(
+            f"{task.name}: arms raft, placebo and fewshot train on questions that are not asked, "
+            "and all are; give more questions or leave these arms out"
+        )
+
+
+def _computed(grid: Grid, cells: list[tuple[str, int]], run: Run, progress: bool) -> Iterator:
+    from tqdm.auto import tqdm
+
+    for arm, seed in tqdm(cells, desc="compare", unit="cell", disable=not progress):
+        yield run.cached(grid.key(arm, seed), lambda arm=arm, seed=seed: grid.compute(arm, seed))
+
+
+def _summed_up(
+    frames: Sequence[pd.DataFrame], notes: Sequence[dict], task: Task, sizes: Profile
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Return all answers, and the table and differences made of them."""
+    import pandas as pd
+
+    from ragft.evaluation.outcomes import score_columns
+
+    answers = pd.concat(frames, ignore_index=True)
+    scores = score_columns(answers).rename(columns={"correct": "accuracy"})
+    scored = pd.concat([answers[["arm", "seed", "question_id", "cluster"]], scores], axis=1)
+    arms = list(dict.fromkeys(answers["arm"]))
+    rows = [_row(arm, scored, [n for n in notes if n["arm"] == arm], sizes) for arm in arms]
+    differences = [_difference(a, b, scored, sizes) for a, b in combinations(arms, 2)]
+    return answers, {"arms": rows, "differences": differences, "counts": task.counts}
+
+
+def _matrix(scored: pd.DataFrame, arm: str, score: str):
+    """Return scores of shape (seeds, questions), and the questions' clusters."""
+    mine = scored[scored["arm"] == arm]
+    wide = mine.pivot(index="seed", columns="question_id", values=score)
+    clusters = mine.drop_duplicates("question_id").set_index("question_id")["cluster"]
+    return wide.to_numpy(float), clusters.loc[wide.columns].tolist()
+
+
+def _row(arm: str, scored: pd.DataFrame, notes: Sequence[dict], sizes: Profile) -> dict[str, Any]:
+    import numpy as np
+
+    from ragft.evaluation.statistics import seed_interval
+
+    row: dict[str, Any] = {"arm": arm, "n": int((scored["arm"] == arm).sum() / len(notes))}
+    row["seeds"] = len(notes)
+    for share in SHARES:
+        values, clusters = _matrix(scored, arm, share)
+        row[share] = seed_interval(values, clusters, sizes.level, sizes.n_boot).to_dict()
+    times = [ms for note in notes for ms in note["latency_ms"]]
+    p50, p95 = np.percentile(times, [50, 95]) if times else (float("nan"), float("nan"))
+    row["latency_ms"] = {"p50": float(p50), "p95": float(p95), "n": len(times)}
+    seconds = [note["training_seconds"] for note in notes if note["training_seconds"] is not None]
+    row["training_seconds"] = float(np.mean(seconds)) if seconds else None
+    row["dropped_passages"] = sum(note["dropped_passages"] for note in notes)
+    return row
+
+
+def _difference(a: str, b: str, scored: pd.DataFrame, sizes: Profile) -> dict[str, Any]:
+    from ragft.evaluation.statistics import mcnemar, paired_difference
+
+    left, clusters = _matrix(scored, a, "accuracy")
+    right, _ = _matrix(scored, b, "accuracy")
+    # An arm that does not train has one run, which stands against every seed of another.
+    left, right = (x if len(x) == max(len(left), len(right)) else x[0] for x in (left, right))
+    found = paired_difference(left, right, clusters, sizes.level, sizes.n_boot)
+    single = left.ndim == 2 and right.ndim == 2 and len(left) == 1
+    return {
+        "a": a,
+        "b": b,
+        "metric": "accuracy",
+        **found.to_dict(),
+        "mcnemar_p": mcnemar(left[0], right[0]).p if single else None,
+    }

@@ -1,0 +1,251 @@
+"""The cells of a comparison: what computing one takes, and the key it is cached under.
+
+Every heavy part (model, index, training examples) is made when the first cell needs it, so
+that a grid whose cells are all cached loads none of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from ragft import models
+from ragft.experiments.tasks import Task
+from ragft.generation.names import model_folder
+from ragft.profiles import Profile
+from ragft.records import Records, Run, content_key
+from ragft.types import Question
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ragft.arms.base import Arm
+    from ragft.arms.finetuned import Training
+
+TRAINED = ("finetuned", "finetuned_rag", "raft", "placebo", "oracle_raft")
+"""Arms that have one run per training seed; the others have one."""
+
+TIMED = 12
+"""Questions asked one at a time, for latencies."""
+
+VERSION = 1
+"""Raised when the meaning of a cell changes, so that older cells are not reused."""
+
+
+class Grid:
+    """The cells of one comparison: their keys, and what computing one takes."""
+
+    def __init__(self, task: Task, sizes: Profile, records: Records) -> None:
+        self.task, self.sizes, self.records = task, sizes, records
+        self.folder = model_folder(sizes.model)
+
+    @cached_property
+    def model_hash(self) -> str:
+        """Hash of the model's weights, found without loading it."""
+        return models.weights_hash(models.locate(self.folder))
+
+    @cached_property
+    def model(self):
+        """The model, loaded when the first cell needs it."""
+        from ragft.generation.catalog import load_model
+
+        return load_model(self.sizes.model, device=self.sizes.device, dtype=self.sizes.dtype)
+
+    @cached_property
+    def library(self):
+        """The passages all retrieving arms share, indexed when the first one needs them."""
+        from ragft.arms.library import Library
+
+        library = Library(
+            retriever=self.sizes.retriever,
+            strategy=self.task.chunking,
+            size=self.sizes.chunk_size,
+            overlap=self.sizes.chunk_overlap,
+        )
+        library.prepare(self.task.corpus)
+        return library
+
+    @cached_property
+    def examples(self) -> dict[str, list]:
+        """Training examples by what they teach."""
+        from ragft.training.from_questions import fact_examples, reading_examples
+
+        taught = fact_examples(self.model, self.task.taught)
+        others = [q for q in self.task.others if q.answerable]
+        reading = list(self.task.others[: self.sizes.reading_examples])
+        found = self.library.search(reading, self.sizes.top_k, {}) if reading else []
+        shown = [[hit.passage for hit in hits] for hits in found]
+        return {
+            "facts": taught,
+            "other_facts": fact_examples(self.model, others[: len(taught)]),
+            "reading": reading_examples(self.model, reading, shown),
+        }
+
+    def cells(self, arms: Sequence[str]) -> list[tuple[str, int]]:
+        """Return the (arm, seed) pairs; arms that do not train have the first seed alone."""
+        seeds = self.sizes.seeds
+        return [(arm, seed) for arm in arms for seed in (seeds if arm in TRAINED else seeds[:1])]
+
+    def key(self, arm: str, seed: int) -> str:
+        """Return the key of a cell: everything that its answers depend on."""
+        size = {k: v for k, v in asdict(self.sizes).items() if k not in ("seeds", "name", "model")}
+        return content_key(
+            {"cell": "compare", "version": VERSION, "arm": arm, **size},
+            corpus=self.task.content_hash,
+            model=self.model_hash if arm != "prior" else "",
+            seed=seed,
+        )
+
+    def run(self, arms: Sequence[str]) -> Run:
+        """Return the run over these arms."""
+        keys = [self.key(arm, seed) for arm, seed in self.cells(arms)]
+        return self.records.open(
+            "compare",
+            content_key({"cells": keys, "n_boot": self.sizes.n_boot, "level": self.sizes.level}),
+            parameters={"corpus": self.task.name, "arms": list(arms), **self.task.counts},
+            profile=self.sizes,
+            seeds=self.sizes.seeds,
+            hashes={"corpus": self.task.content_hash, "model": self.model_hash},
+        )
+
+    def compute(self, arm: str, seed: int) -> tuple[pd.DataFrame, dict[str, Any]]:
+        """Prepare an arm, ask it everything, and judge its answers."""
+        from ragft.evaluation.outcomes import FactBook
+        from ragft.experiments.evaluate import answers_frame
+
+        built = self.build(arm, seed)
+        examples = self.examples[built.teaches] if getattr(built, "teaches", "") else ()
+        cost = built.prepare(self.task.corpus, examples)
+        answers = built.answer(self.task.asked)
+        book = FactBook(self.task.corpus.facts) if self.task.corpus.facts else None
+        frame = answers_frame(self.task.asked, answers, book, arm=arm, day=self.task.day, seed=seed)
+        trained = getattr(built, "trained", None)
+        meta = {
+            "arm": arm,
+            "seed": seed,
+            "prepare": asdict(cost),
+            "training_seconds": trained.seconds if trained else None,
+            "examples": len(examples),
+            "dropped_passages": getattr(built, "dropped", 0),
+            "latency_ms": _timed(built, self.task.asked) if seed == self.sizes.seeds[0] else [],
+        }
+        return frame, meta
+
+    def build(self, arm: str, seed: int) -> Arm:
+        """Return an arm, not prepared yet."""
+        return _BUILDERS[arm](self, seed)
+
+    def training(self, seed: int) -> Training:
+        """Return the training settings of a seed."""
+        from ragft.arms.finetuned import training_of
+
+        return replace(training_of(self.sizes), seed=seed)
+
+    def reading_training(self, seed: int) -> Training:
+        """Return the training settings for learning to read, which takes fewer passes."""
+        return replace(self.training(seed), epochs=self.sizes.reading_epochs)
+
+    def decoding(self) -> dict[str, Any]:
+        """Return what all arms that ask the model have in common."""
+        from ragft.arms.base import Decoding
+
+        return {
+            "model": self.model,
+            "decoding": Decoding(self.sizes.max_new_tokens, self.sizes.batch_size),
+        }
+
+    def retrieving(self) -> dict[str, Any]:
+        """Return what all arms that retrieve have in common."""
+        return {**self.decoding(), "library": self.library, "top_k": self.sizes.top_k}
+
+
+def _prompt(grid: Grid, seed: int):
+    from ragft.arms.prompt import Prompt
+
+    return Prompt(**grid.decoding())
+
+
+def _fewshot(grid: Grid, seed: int):
+    from ragft.arms.fewshot import Fewshot
+
+    answered = [q for q in grid.task.others if q.answerable][: grid.sizes.shots]
+    shots = [(q.text, q.answers_on(q.asked_on)[0]) for q in answered]
+    return Fewshot(shots=shots, **grid.decoding())
+
+
+def _rag(grid: Grid, seed: int):
+    from ragft.arms.rag import RAG
+
+    return RAG(**grid.retrieving())
+
+
+def _finetuned(grid: Grid, seed: int):
+    from ragft.arms.finetuned import FineTuned
+
+    return FineTuned(training=grid.training(seed), **grid.decoding())
+
+
+def _finetuned_rag(grid: Grid, seed: int):
+    from ragft.arms.finetuned_rag import FineTunedRAG
+
+    return FineTunedRAG(training=grid.training(seed), **grid.retrieving())
+
+
+def _raft(grid: Grid, seed: int):
+    from ragft.arms.raft import Raft
+
+    return Raft(training=grid.reading_training(seed), **grid.retrieving())
+
+
+def _oracle(grid: Grid, seed: int):
+    from ragft.arms.oracle import Oracle
+
+    return Oracle(**grid.decoding())
+
+
+def _oracle_raft(grid: Grid, seed: int):
+    tuned = _raft(grid, seed)
+    tuned.prepare(grid.task.corpus, grid.examples["reading"])
+    oracle = _oracle(grid, seed)
+    oracle.adapter = tuned.adapter
+    return oracle
+
+
+def _prior(grid: Grid, seed: int):
+    from ragft.arms.prior import Prior
+
+    return Prior()
+
+
+def _placebo(grid: Grid, seed: int):
+    from ragft.arms.placebo import Placebo
+
+    return Placebo(training=grid.training(seed), **grid.decoding())
+
+
+_BUILDERS: dict[str, Callable] = {
+    "prompt": _prompt,
+    "fewshot": _fewshot,
+    "rag": _rag,
+    "finetuned": _finetuned,
+    "finetuned_rag": _finetuned_rag,
+    "raft": _raft,
+    "oracle": _oracle,
+    "oracle_raft": _oracle_raft,
+    "prior": _prior,
+    "placebo": _placebo,
+}
+
+
+def _timed(arm: Any, questions: Sequence[Question]) -> list[float]:
+    """Ask some questions one at a time, after one that is not counted; return milliseconds."""
+    from ragft.runtime import stopwatch
+
+    found = []
+    for question in questions[: TIMED + 1]:
+        with stopwatch() as watch:
+            arm.answer([question])
+        found.append(watch.ms)
+    return found[1:]

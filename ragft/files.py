@@ -1,0 +1,255 @@
+"""Files that are whole or not there: atomic writes, hashes, clean JSON, sealed folders, locks.
+
+A sealed folder carries a manifest of SHA-256 sums and is refused, by the file's name, once a byte
+has changed. What goes into the folders is the matter of `records` and of whoever caches.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import math
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from ragft.types import RagftError
+
+MANIFEST = "manifest.json"
+
+
+def plain(value: Any) -> Any:
+    """Return the value as JSON can hold it.
+
+    NaN becomes None (JSON has no NaN); numpy scalars and arrays, tuples, sets (sorted), dates,
+    paths and dataclasses become plain Python values; keys become strings.
+
+    Raises
+    ------
+    RagftError
+        If a number is infinite or a type has no JSON form.
+    """
+    if value is None or isinstance(value, str | bool):
+        return value
+    if isinstance(value, float):
+        if math.isinf(value):
+            raise RagftError("JSON has no infinite number: leave the value out or use NaN.")
+        return None if math.isnan(value) else float(value)
+    if isinstance(value, int):
+        return int(value)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(v) for v in value]
+    if isinstance(value, set | frozenset):
+        return sorted((plain(v) for v in value), key=repr)
+    if isinstance(value, date | Path):
+        return value.isoformat() if isinstance(value, date) else str(value)
+    if hasattr(value, "tolist"):  # numpy scalars and arrays, without importing numpy
+        return plain(value.tolist())
+    raise RagftError(f"JSON cannot hold {value!r} of type {type(value).__name__}.")
+
+
+def to_json(value: Any, indent: int | None = 2) -> str:
+    """Return JSON text of `plain(value)`, keys in their own order, ending in a newline."""
+    return json.dumps(plain(value), indent=indent, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def sha256_json(value: Any) -> str:
+    """Return the SHA-256 of the canonical JSON of a value: sorted keys, no spaces, UTF-8."""
+    text = json.dumps(
+        plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    )
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def sha256_file(path: str | Path) -> str:
+    """Return the SHA-256 of a file's bytes.
+
+    Raises
+    ------
+    RagftError
+        If the file cannot be read.
+    """
+    with _reading(path), open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def hash_folder(path: str | Path) -> str:
+    """Return one SHA-256 of all files in a folder: their names, relative to it, and bytes.
+
+    Hidden files and the manifest do not count. An empty folder has a hash too.
+
+    Raises
+    ------
+    RagftError
+        If it is no folder or a file cannot be read.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        raise RagftError(f"{path}: no such folder.")
+    return sha256_json(_sums(path))
+
+
+def _sums(folder: Path) -> dict[str, str]:
+    """Return the SHA-256 of every visible file by its relative name, in order of name."""
+    names = sorted(p.relative_to(folder) for p in folder.rglob("*") if p.is_file())
+    visible = [n for n in names if n != Path(MANIFEST) and not any(s[0] == "." for s in n.parts)]
+    return {n.as_posix(): sha256_file(folder / n) for n in visible}
+
+
+def atomic_write(path: str | Path, content: bytes | str) -> Path:
+    """Write a file under a temporary name beside it, then rename it: whole, or as it was.
+
+    Parameters
+    ----------
+    path : str or Path
+        Its folder is created where missing.
+    content : bytes or str
+        Text is written as UTF-8 with the newlines it has.
+
+    Raises
+    ------
+    RagftError
+        If it cannot be written (a full disk, no permission); names the path.
+    """
+    path = Path(path)
+    data = content.encode() if isinstance(content, str) else content
+    with _writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        try:
+            os.close(handle)
+            write_through(Path(temporary), data)
+            os.chmod(temporary, 0o666 & ~_umask())
+            os.replace(temporary, path)
+        except BaseException:
+            with suppress(OSError):
+                os.unlink(temporary)
+            raise
+    return path
+
+
+def write_through(path: Path, data: bytes) -> None:
+    """Write a file and wait until the disk has it; not atomic, errors are the system's own."""
+    with open(path, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def build_folder(folder: str | Path, build: Callable[[Path], object]) -> Path:
+    """Fill a folder under a temporary name, seal it with a manifest, and rename it.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Must not exist; hold its lock where others may build it too. What an interrupted build
+        of the same folder left behind is removed.
+    build : callable
+        Called with the temporary folder to write files into.
+
+    Raises
+    ------
+    RagftError
+        If it cannot be written; names the folder.
+    """
+    folder = Path(folder)
+    with _writing(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        for left in folder.parent.glob(f".{folder.name}.*.unfinished"):
+            shutil.rmtree(left, ignore_errors=True)
+        temporary = folder.parent / f".{folder.name}.{os.getpid()}.unfinished"
+        try:
+            temporary.mkdir()
+            build(temporary)
+            sums = to_json({"sha256": _sums(temporary)})
+            write_through(temporary / MANIFEST, sums.encode())
+            os.rename(temporary, folder)
+        except BaseException:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
+    return folder
+
+
+def check_folder(folder: str | Path) -> Path:
+    """Compare a sealed folder with its manifest.
+
+    Raises
+    ------
+    RagftError
+        If the manifest cannot be read, or a file is missing, changed or not in it; names the
+        file and says what to delete.
+    """
+    folder = Path(folder)
+    advice = f"delete the folder {folder} and run again to make it anew."
+    try:
+        expected = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["sha256"]
+        expected = dict(expected)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RagftError(f"{folder / MANIFEST}: missing or damaged; {advice}") from error
+    for name in expected:
+        if not (folder / name).is_file():
+            raise RagftError(f"{folder / name}: is in the manifest but missing; {advice}")
+    for name, found in _sums(folder).items():
+        if expected.get(name) != found:
+            raise RagftError(f"{folder / name}: is not the file that was written; {advice}")
+    return folder
+
+
+@contextmanager
+def locked(path: str | Path) -> Iterator[None]:
+    """Hold a lock file inside a `with` block; wait while another process (or thread) holds it.
+
+    The kernel frees the lock when its holder ends, however it ends, so that none is ever left
+    behind; the empty file stays. Without `fcntl` (Windows) there is no lock: run one process.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        yield
+        return
+    path = Path(path)
+    with _writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = open(path, "ab")
+    with file:  # closing it frees the lock
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Turn an error of the file system into one that names the path."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise RagftError(
+            f"{path}: cannot be written ({reason}); nothing half-written is left. "
+            "Free some space or choose another folder, then run again."
+        ) from error
+
+
+@contextmanager
+def _reading(path: str | Path) -> Iterator[None]:
+    """Turn an error of the file system into one that names the path."""
+    try:
+        yield
+    except OSError as error:
+        raise RagftError(f"{path}: cannot be read ({error.strerror or error}).") from error
+
+
+def _umask() -> int:
+    """Return the process's file mode mask (there is no way to read it but to set it)."""
+    mask = os.umask(0o022)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,1 @@
+"""Models that complete prompts: local, behind an endpoint, embedded."""

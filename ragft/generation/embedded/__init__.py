@@ -1,0 +1,1 @@
+"""The embedded model: its lessons, its pretraining, its evaluation, and its weights."""

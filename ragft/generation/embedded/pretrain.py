@@ -1,0 +1,328 @@
+"""Pretraining of the embedded model: resumable, and the same when it was interrupted.
+
+The recipe: Muon for the matrices, AdamW for the rest, citations before values, rows
+that grow from one passage to six, a linear decay at the end. What is taught lives in
+`lessons`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from tokenizers import Tokenizer
+from torch.nn import functional
+
+from ragft.generation.embedded import lessons, tokens
+from ragft.types import RagftError
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """Everything that decides what the weights become."""
+
+    tokens: int = 40_000_000
+    """Tokens seen in all, padding included."""
+    seed: int = 0
+    width: int = 256
+    layers: int = 4
+    inner: int = 768
+    matrix_lr: float = 1e-2
+    other_lr: float = 3e-3
+    weight_decay: float = 0.05
+    decay_share: float = 0.4
+    """Share of the tokens, at the end, over which the learning rates fall to zero."""
+    context_weight: float = 0.1
+    """Loss weight of tokens that are read rather than taught."""
+    phases: tuple[tuple[float, int, int], ...] = ((0.2, 320, 38), (0.6, 512, 24), (1.0, 768, 16))
+    """(share of the tokens, row length, rows a step) up to that share."""
+
+    def phase(self, progress: float) -> tuple[int, int]:
+        """Return (row length, rows) of the step at a share of the tokens."""
+        return next((length, rows) for end, length, rows in self.phases if progress < end)
+
+    def scale(self, progress: float, step: int) -> float:
+        """Return the learning-rate factor: a short warm-up, flat, a linear decay."""
+        return min(1.0, (step + 1) / 60) * min(1.0, (1 - progress) / self.decay_share)
+
+
+class Lessons(torch.utils.data.Dataset):
+    """Batch number n of a recipe, a pure function of recipe, n and the tokens before it."""
+
+    def __init__(self, recipe: Recipe, tokenizer: Tokenizer, start: tuple[int, int]):
+        self.recipe, self.tokenizer = recipe, tokenizer
+        self.plan: list[tuple[int, int]] = []
+        step, seen = start
+        while seen < recipe.tokens:
+            length, count = recipe.phase(seen / recipe.tokens)
+            self.plan.append((step, seen))
+            step, seen = step + 1, seen + length * count
+
+    def __len__(self) -> int:
+        return len(self.plan)
+
+    def __getitem__(self, index: int) -> tuple[int, int, torch.Tensor, torch.Tensor]:
+        step, seen = self.plan[index]
+        progress = seen / self.recipe.tokens
+        length, count = self.recipe.phase(progress)
+        key = f"{self.recipe.seed}-{step}"
+        ids, taught = tokens.batch(
+            self.tokenizer, lambda rng: lessons.lesson(rng, progress), key, count, length
+        )
+        return step, seen, torch.from_numpy(ids), torch.from_numpy(taught)
+
+
+def build(recipe: Recipe):
+    """Return an untrained model of the recipe's shape (Llama architecture, tied embeddings)."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(recipe.seed)
+    config = LlamaConfig(
+        vocab_size=tokens.VOCABULARY,
+        hidden_size=recipe.width,
+        intermediate_size=recipe.inner,
+        num_hidden_layers=recipe.layers,
+        num_attention_heads=recipe.width // 64,
+        num_key_value_heads=recipe.width // 64,
+        max_position_embeddings=tokens.CONTEXT,
+        tie_word_embeddings=True,
+        pad_token_id=0,
+        bos_token_id=1,
+        eos_token_id=2,
+    )
+    return LlamaForCausalLM(config)
+
+
+def _optimisers(model, recipe: Recipe) -> list[torch.optim.Optimizer]:
+    matrices = [p for n, p in model.named_parameters() if p.ndim == 2 and "embed" not in n]
+    chosen = {id(p) for p in matrices}
+    others = [p for p in model.parameters() if id(p) not in chosen]
+    return [
+        torch.optim.Muon(matrices, lr=recipe.matrix_lr, weight_decay=recipe.weight_decay),
+        torch.optim.AdamW(others, lr=recipe.other_lr, betas=(0.9, 0.98), weight_decay=0.0),
+    ]
+
+
+def _loss(model, recipe: Recipe, ids: torch.Tensor, taught: torch.Tensor) -> torch.Tensor:
+    with torch.autocast(ids.device.type, torch.bfloat16):
+        logits = model(input_ids=ids, use_cache=False).logits[:, :-1]
+    losses = functional.cross_entropy(
+        logits.flatten(0, 1).float(), ids[:, 1:].flatten(), reduction="none"
+    )
+    marks = taught[:, 1:].flatten()
+    weights = torch.where(marks == 1, 1.0, recipe.context_weight) * (marks >= 0)
+    return (losses * weights).sum() / weights.sum()
+
+
+def pretrain(
+    out: str | Path,
+    recipe: Recipe | None = None,
+    *,
+    checkpoint_every: int = 100,
+    device: str = "auto",
+    stop_after: float | None = None,
+) -> Path:
+    """Pretrain the embedded model, or go on where an earlier call stopped.
+
+    Parameters
+    ----------
+    out : path
+        Folder for checkpoints and, at the end, `model/`; the same recipe resumes there.
+    recipe : Recipe, optional
+    checkpoint_every : int
+        Steps between checkpoints (weights, optimiser state and position).
+    device : str
+        'auto' takes a GPU where there is one.
+    stop_after : float, optional
+        Seconds after which to stop at a checkpoint.
+
+    Returns
+    -------
+    Path
+        The model folder, or the last checkpoint where it was stopped early.
+
+    Raises
+    ------
+    RagftError
+        `out` holds the state of another recipe.
+    """
+    from tqdm.auto import tqdm
+
+    recipe, out = recipe or Recipe(), Path(out)
+    device = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+    out.mkdir(parents=True, exist_ok=True)
+    _claim(out, recipe)
+    tokenizer = _tokenizer(out, recipe)
+    model = build(recipe).to(device)
+    optimisers = _optimisers(model, recipe)
+    start = _restore(out, model, optimisers)
+    step_loss = torch.compile(_loss, dynamic=False)
+    plan = Lessons(recipe, tokenizer, start)
+    loader = torch.utils.data.DataLoader(
+        plan, batch_size=None, num_workers=1, prefetch_factor=4, multiprocessing_context="spawn"
+    )
+    began = time.perf_counter()
+    bar = tqdm(total=recipe.tokens, initial=start[1], unit="tok", unit_scale=True, mininterval=10)
+    for step, seen, ids, taught in loader:
+        factor = recipe.scale(seen / recipe.tokens, step)
+        for optimiser, rate in zip(optimisers, (recipe.matrix_lr, recipe.other_lr), strict=True):
+            for group in optimiser.param_groups:
+                group["lr"] = rate * factor
+        loss = step_loss(model, recipe, ids.to(device), taught.to(device))
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        for optimiser in optimisers:
+            optimiser.step()
+            optimiser.zero_grad(set_to_none=True)
+        bar.update(ids.numel())
+        done = (step + 1, seen + ids.numel())
+        if step % 20 == 0:
+            _log(out, step=step, tokens=done[1], loss=float(loss.detach()), rows=ids.shape[1])
+        stopping = stop_after is not None and time.perf_counter() - began > stop_after
+        if stopping or (step + 1) % checkpoint_every == 0:
+            _save(out, model, optimisers, done)
+        if (step + 1) % (5 * checkpoint_every) == 0:
+            _log(out, step=step, tokens=done[1], **probe(model, tokenizer, recipe, done[1]))
+        if stopping:
+            return out / "state"
+    _save(out, model, optimisers, (plan.plan[-1][0] + 1 if plan.plan else start[0], recipe.tokens))
+    return export(out)
+
+
+def _claim(out: Path, recipe: Recipe) -> None:
+    """Write down the recipe of a folder, or refuse a folder that has another one."""
+    path, text = out / "recipe.json", json.dumps(asdict(recipe), indent=1)
+    if path.exists() and json.loads(path.read_text()) != json.loads(text):
+        raise RagftError(f"{path}: another recipe was begun here; choose another folder")
+    path.write_text(text)
+
+
+def _tokenizer(out: Path, recipe: Recipe) -> Tokenizer:
+    path = out / "tokenizer.json"
+    if not path.exists():
+        rng = random.Random(f"tokenizer-{recipe.seed}")
+        drawn = (lessons.lesson(rng, 1.0) for _ in range(6000))
+        trained = tokens.train_tokenizer("".join(t for t, _ in lesson) for lesson in drawn)
+        trained.save(str(path) + ".part")
+        os.replace(str(path) + ".part", path)
+    return Tokenizer.from_file(str(path))
+
+
+def _state_tensors(model, optimisers: list[torch.optim.Optimizer]) -> dict[str, torch.Tensor]:
+    """Flatten weights and optimiser state into named tensors (safetensors, no pickle)."""
+    found = {f"model.{n}": p.detach() for n, p in model.named_parameters()}
+    for k, optimiser in enumerate(optimisers):
+        for index, state in optimiser.state_dict()["state"].items():
+            for name, value in state.items():
+                found[f"optimiser.{k}.{index}.{name}"] = torch.as_tensor(value)
+    return {name: value.contiguous().cpu() for name, value in found.items()}
+
+
+def _save(out: Path, model, optimisers: list, position: tuple[int, int]) -> None:
+    from safetensors.torch import save_file
+
+    meta = {"step": str(position[0]), "tokens": str(position[1])}
+    save_file(_state_tensors(model, optimisers), out / "state.part", metadata=meta)
+    os.replace(out / "state.part", out / "state.safetensors")
+
+
+def _restore(out: Path, model, optimisers: list) -> tuple[int, int]:
+    """Load the last checkpoint into model and optimisers; return (step, tokens seen)."""
+    from safetensors import safe_open
+
+    path = out / "state.safetensors"
+    if not path.exists():
+        return 0, 0
+    with safe_open(path, "pt") as stored:
+        position = (int(stored.metadata()["step"]), int(stored.metadata()["tokens"]))
+        parameters = dict(model.named_parameters())
+        states: list[dict[int, dict[str, torch.Tensor]]] = [{} for _ in optimisers]
+        for name in stored.keys():
+            kind, rest = name.split(".", 1)
+            if kind == "model":
+                parameters[rest].data.copy_(stored.get_tensor(name))
+            else:
+                k, index, field = rest.split(".", 2)
+                states[int(k)].setdefault(int(index), {})[field] = stored.get_tensor(name)
+    for optimiser, state in zip(optimisers, states, strict=True):
+        optimiser.load_state_dict({**optimiser.state_dict(), "state": state})
+    return position
+
+
+def _log(out: Path, **entry: object) -> None:
+    with (out / "log.jsonl").open("a") as log:
+        log.write(json.dumps(entry) + "\n")
+
+
+@torch.inference_mode()
+def probe(model, tokenizer: Tokenizer, recipe: Recipe, seen: int) -> dict[str, float]:
+    """Measure, per kind of lesson, the share of taught pieces that greedy choice would say.
+
+    Every token is judged given the right ones before it, on fresh lessons of the mix:
+    quick to compute, for watching a run. Scores to quote come from `evaluate`.
+    """
+    scores = {}
+    length, count = recipe.phase(min(seen / recipe.tokens, 0.999))
+    at = lessons.level(1.0)
+    for make, _ in lessons.MIX:
+        ids, taught = tokens.batch(
+            tokenizer, lambda rng, make=make: make(rng, at), f"probe-{seen}", 8, max(length, 768)
+        )
+        device = next(model.parameters()).device
+        with torch.autocast(device.type, torch.bfloat16):
+            said = model(input_ids=torch.from_numpy(ids).to(device)).logits.argmax(-1).cpu()
+        right = said[:, :-1].numpy() == ids[:, 1:]
+        pieces = [
+            all_right
+            for row_right, row_taught in zip(right, taught[:, 1:], strict=True)
+            for all_right in _pieces(row_right, row_taught == 1)
+        ]
+        scores[make.__name__] = round(sum(pieces) / max(1, len(pieces)), 3)
+    return scores
+
+
+def _pieces(right, taught) -> list[bool]:
+    """Return, for every run of taught tokens in a row, whether all of them are right."""
+    found: list[bool] = []
+    inside = False
+    for ok, mine in zip(right, taught, strict=True):
+        if mine:
+            found[len(found) - inside :] = [bool(ok) and (found[-1] if inside else True)]
+        inside = bool(mine)
+    return found
+
+
+def export(out: str | Path, folder: str | Path | None = None) -> Path:
+    """Write the last checkpoint as a model folder that transformers loads (float16 weights)."""
+    out = Path(out)
+    recipe = Recipe(
+        **{k: _tuples(v) for k, v in json.loads((out / "recipe.json").read_text()).items()}
+    )
+    folder = Path(folder) if folder else out / "model"
+    model = build(recipe)
+    _restore(out, model, _optimisers(model, recipe))
+    model.half().save_pretrained(folder)
+    tokens.save_tokenizer(Tokenizer.from_file(str(out / "tokenizer.json")), folder)
+    return folder
+
+
+def _tuples(value: object) -> object:
+    return tuple(_tuples(v) for v in value) if isinstance(value, list) else value
+
+
+if __name__ == "__main__":
+    import argparse
+
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("out")
+    parser.add_argument("--tokens", type=int, default=Recipe.tokens)
+    parser.add_argument("--threads", type=int, default=0)
+    options = parser.parse_args()
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    pretrain(options.out, Recipe(tokens=options.tokens))

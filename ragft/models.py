@@ -1,0 +1,297 @@
+"""Model folders: where one lies, what its weights hash to, how it and its adapters are opened.
+
+Shared by `generation` (which answers) and `training` (which tunes), so that both see the same
+tokens and the same hashes. Nothing here generates or trains.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ragft.types import RagftError
+
+ADAPTER_CARD = "ragft_adapter.json"
+"""File that makes a folder an adapter of ragft: base hash, settings, SHA-256 of each file."""
+
+_HASH_CACHE_FROM = 64 * 2**20  # smaller weights are hashed in full each time, so a flip is seen
+_HUB_FILES = ["*.safetensors", "*.json", "*.model", "*.txt", "*.jinja"]
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Hold back the progress bars and the warnings that libraries give about themselves."""
+    from transformers.utils import logging as hub
+
+    talker = logging.getLogger("bitsandbytes")
+    level, bars = talker.level, hub.is_progress_bar_enabled()
+    talker.setLevel(logging.ERROR)
+    hub.disable_progress_bar()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            yield
+    finally:
+        talker.setLevel(level)
+        if bars:
+            hub.enable_progress_bar()
+
+
+def sha256_file(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes, as 64 hexadecimal digits."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` as JSON under a temporary name, then rename it: never half a file."""
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    temporary.write_text(json.dumps(value, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    os.replace(temporary, path)
+
+
+def locate(model: str | os.PathLike[str]) -> Path:
+    """Return the folder that holds a causal LM in safetensors.
+
+    Parameters
+    ----------
+    model : str or path
+        A folder, or a Hugging Face model id (downloaded into the hub's own cache: weights in
+        safetensors, configuration and tokenizer only; no code).
+
+    Raises
+    ------
+    RagftError
+        The id cannot be had, or the folder lacks a file; the message names it.
+    """
+    folder = Path(model)
+    if not folder.is_dir():
+        folder = _download(str(model))
+    for name in ("config.json", "tokenizer.json|tokenizer.model|vocab.json|tokenizer_config.json"):
+        if not any((folder / choice).is_file() for choice in name.split("|")):
+            raise RagftError(f"{folder}: no {name.split('|')[0]}: not a whole model folder")
+    weight_files(folder)
+    return folder
+
+
+def _download(name: str) -> Path:
+    if Path(name).is_absolute() or name.startswith(".") or name.count("/") > 1:
+        raise RagftError(f"{name}: no such model folder")
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(name, allow_patterns=_HUB_FILES))
+    except Exception as error:  # the hub raises a dozen kinds; each means 'cannot be had'
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise RagftError(
+            f"model {name!r} is neither a folder nor to be had from the Hugging Face hub ({reason})"
+        ) from error
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """Return the safetensors files of a model folder, sorted by name.
+
+    Raises
+    ------
+    RagftError
+        There are none, or the index names one that is not there.
+    """
+    index = folder / "model.safetensors.index.json"
+    if index.is_file():
+        names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+    else:
+        names = sorted(path.name for path in folder.glob("*.safetensors")) or ["model.safetensors"]
+    for name in names:
+        if not (folder / name).is_file():
+            raise RagftError(f"{folder}: no {name}: weights are read from safetensors only")
+    return [folder / name for name in names]
+
+
+def weights_hash(folder: Path) -> str:
+    """Return the SHA-256 over the names and bytes of a folder's weight files.
+
+    The same weights give the same hash, wherever they lie. Hashes of files over 64 MiB are kept
+    in a small file in the cache folder, by path, size and modification time.
+    """
+    digest = hashlib.sha256()
+    for path in weight_files(folder):
+        digest.update(f"{path.name}:{_file_hash(path)}\n".encode())
+    return digest.hexdigest()
+
+
+def _file_hash(path: Path) -> str:
+    stat = path.stat()
+    if stat.st_size < _HASH_CACHE_FROM:
+        return sha256_file(path)
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ragft"
+    key = f"{path.resolve()}:{stat.st_size}:{stat.st_mtime_ns}"
+    cache = home / f"weights-{hashlib.sha256(key.encode()).hexdigest()[:16]}.json"
+    if cache.is_file():
+        return json.loads(cache.read_text(encoding="utf-8"))["sha256"]
+    value = sha256_file(path)
+    home.mkdir(parents=True, exist_ok=True)
+    write_json(cache, {"file": key, "sha256": value})
+    return value
+
+
+def read_card(adapter: str | os.PathLike[str]) -> dict[str, Any]:
+    """Return the card of an adapter folder after checking every file against its SHA-256.
+
+    Raises
+    ------
+    RagftError
+        The folder, the card or a file is missing, or a file's bytes have changed.
+    """
+    folder = Path(adapter)
+    path = folder / ADAPTER_CARD
+    if not path.is_file():
+        raise RagftError(f"{folder}: no {ADAPTER_CARD}: not an adapter made by ragft")
+    try:
+        card = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise RagftError(f"{path}: not JSON ({error}); train the adapter again") from error
+    for name, expected in card["files"].items():
+        if not (folder / name).is_file():
+            raise RagftError(f"{folder}: no {name}, which its card lists; train the adapter again")
+        if sha256_file(folder / name) != expected:
+            raise RagftError(f"{folder / name}: damaged (SHA-256 differs); train the adapter again")
+    return card
+
+
+def check_base(adapter: str | os.PathLike[str], card: dict[str, Any], base_hash: str) -> None:
+    """Refuse an adapter trained on other weights: it would load in silence and answer nonsense."""
+    if card["base_hash"] != base_hash:
+        raise RagftError(
+            f"{adapter}: made for another base (weights {card['base_hash'][:12]}, "
+            f"this model has {base_hash[:12]}): load the model that it was trained on"
+        )
+
+
+def open_tokenizer(folder: Path) -> Any:
+    """Return the folder's tokenizer, with a padding token (the end token where it has none)."""
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    except Exception as error:  # anything a broken tokenizer file can raise
+        raise RagftError(f"{folder}: the tokenizer cannot be read ({error})") from error
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
+    return tokenizer
+
+
+def open_network(
+    folder: Path, *, device: str, dtype: Any, quantization: str | None = None, **options: Any
+) -> Any:
+    """Return the folder's causal LM in evaluation mode, on `device`.
+
+    Parameters
+    ----------
+    folder : Path
+        As given by `locate`.
+    device : str
+        'cpu', 'cuda', 'cuda:1', ...
+    dtype : torch.dtype
+        Of the weights in memory.
+    quantization : {None, 'nf4'}
+        4-bit NormalFloat through bitsandbytes (Dettmers et al. 2023, QLoRA); also on a CPU.
+    **options
+        Passed on to `from_pretrained`, such as `attn_implementation`.
+    """
+    from transformers import AutoModelForCausalLM
+
+    if quantization is not None:
+        options |= {"quantization_config": _nf4(quantization), "device_map": {"": device}}
+    try:
+        with quiet():
+            network = AutoModelForCausalLM.from_pretrained(
+                folder, dtype=dtype, trust_remote_code=False, use_safetensors=True, **options
+            )
+    except Exception as error:  # damaged weights, an unknown architecture, no memory, ...
+        raise RagftError(f"{folder}: the model cannot be loaded ({error})") from error
+    return (network if quantization else network.to(device)).eval()
+
+
+def _nf4(quantization: str) -> Any:
+    if quantization != "nf4":
+        raise RagftError(f"quantization={quantization!r}: choose None or 'nf4'")
+    from importlib.util import find_spec
+
+    if find_spec("bitsandbytes") is None:
+        raise RagftError("4-bit weights need bitsandbytes: pip install 'ragft[qlora]'")
+    import torch
+    from transformers import BitsAndBytesConfig
+
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=torch.bfloat16,
+    )
+
+
+def open_config(folder: Path) -> Any:
+    """Return the configuration of the folder's language model (of its text part, if it has more)."""
+    from transformers import AutoConfig
+
+    try:
+        return AutoConfig.from_pretrained(folder, trust_remote_code=False).get_text_config()
+    except Exception as error:  # not JSON, an unknown architecture, one that needs its own code
+        raise RagftError(f"{folder / 'config.json'}: cannot be read ({error})") from error
+
+
+def context_length(config: Any, tokenizer: Any) -> int:
+    """Return how many tokens the model can read and write together."""
+    named = ("max_position_embeddings", "n_positions", "max_sequence_length")
+    limits = [getattr(config, name, None) for name in named] + [tokenizer.model_max_length]
+    # a tokenizer without a limit says 10^30
+    return min((int(n) for n in limits if n and n < 10**9), default=10**9)
+
+
+def prompt_tokens(tokenizer: Any, prompts: Sequence[str]) -> list[list[int]]:
+    """Tokenise prompts, the same for training and for answering.
+
+    Special tokens are those the tokenizer adds by itself, less two habits that break a prompt:
+    an end token put behind it, and a start token doubled where the text already brings one
+    (as a rendered chat template does).
+    """
+    if not prompts:
+        return []
+    rows = tokenizer(list(prompts), add_special_tokens=True)["input_ids"]
+    return [_trimmed(tokenizer, list(row), text) for row, text in zip(rows, prompts, strict=True)]
+
+
+def _trimmed(tokenizer: Any, row: list[int], text: str) -> list[int]:
+    end, start = tokenizer.eos_token_id, tokenizer.bos_token_id
+    if row and row[-1] == end and not text.endswith(tokenizer.eos_token):
+        row = row[:-1]
+    if start is not None and row[:2] == [start, start]:
+        row = row[1:]
+    return row
+
+
+def completion_tokens(tokenizer: Any, completions: Sequence[str]) -> list[list[int]]:
+    """Tokenise completions as a model would say them: no start token, one end token.
+
+    They are tokenised apart from the prompt, because that is where the model begins to write: a
+    joint tokenisation may merge the last character of the prompt with the first of the answer.
+
+    Raises
+    ------
+    RagftError
+        The tokenizer has no end token, so a tuned model could never stop.
+    """
+    end = tokenizer.eos_token_id
+    if end is None:
+        raise RagftError(f"{tokenizer.name_or_path}: the tokenizer names no eos_token; add one")
+    if not completions:
+        return []
+    rows = tokenizer(list(completions), add_special_tokens=False)["input_ids"]
+    return [list(row) if row and row[-1] == end else [*row, end] for row in rows]

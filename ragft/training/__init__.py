@@ -1,0 +1,1 @@
+"""Examples, fine-tuning and what adapters are made of."""

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import sys
+
+import nbformat
+import pytest
+
+from ragft.batch.execution import execute
+from ragft.types import RagftError
+
+
+def outputs(text: str) -> str:
+    """Return all that the cells of an executed notebook printed."""
+    cells = nbformat.reads(text, as_version=4).cells
+    return "".join(o.text for c in cells for o in c.get("outputs", []) if "text" in o)
+
+
+def test_parameters_arrive_as_they_are_in_the_notebooks_folder_and_this_interpreter(
+    make_notebook, monkeypatch, tmp_path
+):
+    # A kernel registered under the same name must not be taken instead.
+    spec = tmp_path / "jupyter" / "kernels" / "python3"
+    spec.mkdir(parents=True)
+    (spec / "kernel.json").write_text('{"argv": ["false"], "display_name": "other"}')
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "jupyter"))
+    path = make_notebook(
+        "text = ''\nshare = 0.0\nseeds = [0]\nmodel: str | None = 'a'\nflag = True",
+        "import os, sys\nprint((text, share, seeds, model, flag))",
+        "print(sys.executable, os.getcwd())",
+        name="01_{braces}",
+    )
+    text = "a \"quoted\" 'text'\n\\n {text} é"
+    values = {"text": text, "share": float("inf"), "seeds": [1, 2], "model": None, "flag": False}
+    printed = outputs(execute(path, values))
+    assert printed.splitlines()[0] == repr((text, float("inf"), [1, 2], None, False))
+    assert printed.splitlines()[1] == f"{sys.executable} {tmp_path}"
+
+
+def test_a_run_is_silent_and_encrypted(make_notebook, capfd):
+    connection = "from ipykernel.connect import get_connection_info as info\nprint(info())"
+    assert "curve_secretkey" in outputs(execute(make_notebook("a = 1", connection), {}))
+    assert "".join(capfd.readouterr()) == ""
+
+
+def test_a_failing_cell_is_shown_with_its_error(make_notebook):
+    path = make_notebook("a = 1", "print('before')", "# why\n\n1 / (a - 1)\nprint('after')")
+    with pytest.raises(RagftError) as raised:
+        execute(path, {})
+    assert str(raised.value) == (
+        "01_small.ipynb: stopped in the cell `# why`: ZeroDivisionError: division by zero"
+    )
+
+
+def test_a_long_error_is_cut(make_notebook):
+    with pytest.raises(RagftError, match=r"ValueError: x{600} \.\.\.$"):
+        execute(make_notebook("a = 1", "raise ValueError('x' * 5000)"), {})
+
+
+def test_a_killed_kernel_is_a_failure(make_notebook):
+    path = make_notebook("a = 1", "import os\nos._exit(0)", "print('after')")
+    with pytest.raises(RagftError, match="stopped in the cell `import os`: the kernel died"):
+        execute(path, {})
+
+
+def test_a_notebook_that_ends_itself_is_not_complete(make_notebook):
+    path = make_notebook("a = 1", "raise SystemExit(0)", "print('after')")
+    with pytest.raises(RagftError, match=r"in the cell `print\('after'\)`: never run"):
+        execute(path, {})
+
+
+def test_an_interrupt_stops_the_batch_and_is_no_failed_cell(make_notebook):
+    with pytest.raises(KeyboardInterrupt):
+        execute(make_notebook("a = 1", "raise KeyboardInterrupt"), {})
