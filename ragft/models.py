@@ -12,14 +12,15 @@ import logging
 import os
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from ragft import files, runtime
 from ragft.types import RagftError
 
 ADAPTER_CARD = "ragft_adapter.json"
-"""File that makes a folder an adapter of ragft: base hash, settings, SHA-256 of each file."""
+"""File that makes a folder an adapter of ragft: hash of its base, settings, what it cost."""
 
 _HASH_CACHE_FROM = 64 * 2**20  # smaller weights are hashed in full each time, so a flip is seen
 _HUB_FILES = ["*.safetensors", "*.json", "*.model", "*.txt", "*.jinja"]
@@ -42,19 +43,6 @@ def quiet() -> Iterator[None]:
         talker.setLevel(level)
         if bars:
             hub.enable_progress_bar()
-
-
-def sha256_file(path: Path) -> str:
-    """Return the SHA-256 of a file's bytes, as 64 hexadecimal digits."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write `value` as JSON under a temporary name, then rename it: never half a file."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(json.dumps(value, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    os.replace(temporary, path)
 
 
 def locate(model: str | os.PathLike[str]) -> Path:
@@ -118,59 +106,51 @@ def weights_hash(folder: Path) -> str:
     """Return the SHA-256 over the names and bytes of a folder's weight files.
 
     The same weights give the same hash, wherever they lie. Hashes of files over 64 MiB are kept
-    in a small file in the cache folder, by path, size and modification time.
+    in small files in the cache folder, by path, size and modification time.
     """
-    digest = hashlib.sha256()
-    for path in weight_files(folder):
-        digest.update(f"{path.name}:{_file_hash(path)}\n".encode())
-    return digest.hexdigest()
+    return files_hash(weight_files(folder))
+
+
+def files_hash(paths: Sequence[Path]) -> str:
+    """Return the SHA-256 over names and bytes of files, in the order given."""
+    return files.sha256_json([[path.name, _file_hash(path)] for path in paths])
 
 
 def _file_hash(path: Path) -> str:
     stat = path.stat()
     if stat.st_size < _HASH_CACHE_FROM:
-        return sha256_file(path)
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ragft"
+        return files.sha256_file(path)
     key = f"{path.resolve()}:{stat.st_size}:{stat.st_mtime_ns}"
-    cache = home / f"weights-{hashlib.sha256(key.encode()).hexdigest()[:16]}.json"
-    if cache.is_file():
+    cache = runtime.cache_dir() / "weights" / f"{hashlib.sha256(key.encode()).hexdigest()}.json"
+    with suppress(OSError, ValueError, KeyError):
         return json.loads(cache.read_text(encoding="utf-8"))["sha256"]
-    value = sha256_file(path)
-    home.mkdir(parents=True, exist_ok=True)
-    write_json(cache, {"file": key, "sha256": value})
+    value = files.sha256_file(path)
+    files.atomic_write(cache, files.to_json({"file": key, "sha256": value}))
     return value
 
 
 def read_card(adapter: str | os.PathLike[str]) -> dict[str, Any]:
-    """Return the card of an adapter folder after checking every file against its SHA-256.
+    """Return the card of an adapter folder after checking every file against the manifest.
 
     Raises
     ------
     RagftError
         The folder, the card or a file is missing, or a file's bytes have changed.
     """
-    folder = Path(adapter)
-    path = folder / ADAPTER_CARD
+    path = Path(adapter) / ADAPTER_CARD
     if not path.is_file():
-        raise RagftError(f"{folder}: no {ADAPTER_CARD}: not an adapter made by ragft")
-    try:
-        card = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise RagftError(f"{path}: not JSON ({error}); train the adapter again") from error
-    for name, expected in card["files"].items():
-        if not (folder / name).is_file():
-            raise RagftError(f"{folder}: no {name}, which its card lists; train the adapter again")
-        if sha256_file(folder / name) != expected:
-            raise RagftError(f"{folder / name}: damaged (SHA-256 differs); train the adapter again")
-    return card
+        raise RagftError(f"{adapter}: no {ADAPTER_CARD}: not an adapter made by ragft")
+    files.check_folder(path.parent)
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def check_base(adapter: str | os.PathLike[str], card: dict[str, Any], base_hash: str) -> None:
     """Refuse an adapter trained on other weights: it would load in silence and answer nonsense."""
-    if card["base_hash"] != base_hash:
+    if card["settings"]["base_hash"] != base_hash:
+        made_for = card["settings"]["base_hash"]
         raise RagftError(
-            f"{adapter}: made for another base (weights {card['base_hash'][:12]}, "
-            f"this model has {base_hash[:12]}): load the model that it was trained on"
+            f"{adapter}: made for another base (weights {made_for[:12]}, this model has "
+            f"{base_hash[:12]}): load the model that it was trained on"
         )
 
 
@@ -209,6 +189,7 @@ def open_network(
 
     if quantization is not None:
         options |= {"quantization_config": _nf4(quantization), "device_map": {"": device}}
+        _check_width(folder, device)
     try:
         with quiet():
             network = AutoModelForCausalLM.from_pretrained(
@@ -217,6 +198,14 @@ def open_network(
     except Exception as error:  # damaged weights, an unknown architecture, no memory, ...
         raise RagftError(f"{folder}: the model cannot be loaded ({error})") from error
     return (network if quantization else network.to(device)).eval()
+
+
+def _check_width(folder: Path, device: str) -> None:
+    width = open_config(folder).hidden_size
+    if device == "cpu" and width % 64:  # the blocks in which bitsandbytes packs weights there
+        raise RagftError(
+            f"{folder}: on a CPU 4-bit weights need a width of a multiple of 64; this has {width}"
+        )
 
 
 def _nf4(quantization: str) -> Any:
@@ -238,7 +227,7 @@ def _nf4(quantization: str) -> Any:
 
 
 def open_config(folder: Path) -> Any:
-    """Return the configuration of the folder's language model (of its text part, if it has more)."""
+    """Return the configuration of the folder's language model."""
     from transformers import AutoConfig
 
     try:

@@ -296,7 +296,7 @@ def _name_ends(axes: Axes, ends: Sequence[tuple]) -> None:
     """Write names at the ends of lines, pushed apart, the policy behind the name."""
     low, high = axes.get_ylim()
     places = _spread([y for _, y, _, _ in ends], 0.075 * (high - low))
-    for (day, _, style, policy), y in zip(ends, places, strict=True):
+    for (_, _, style, policy), y in zip(ends, places, strict=True):
         text = f"{style.label}" + (f", {policy}" if policy in UPKEEP else "")
         axes.annotate(
             text, (1, y), xycoords=("axes fraction", "data"), xytext=(6, 0), fontsize=8,

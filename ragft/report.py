@@ -1,10 +1,57 @@
-"""Results as text for people: tables of intervals. Knows records only, computes nothing."""
+"""Results for people: tables of intervals, pictures with the record behind them.
+
+Knows records only and computes nothing.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+    from ragft.corpora.corpus import Corpus
+
+
+def publish(figure: Figure, folder: str | Path, name: str, record: Mapping[str, Any]) -> Path:
+    """Write a picture, and the record behind it as `data/NAME.json` beside it.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+    folder : path
+        Made if it is not there.
+    name : str
+        Such as '01_package_history'.
+    record : mapping
+        The record whose numbers the picture shows.
+
+    Returns
+    -------
+    Path
+        Of the picture.
+    """
+    from ragft.plotting import save
+    from ragft.records import atomic_write, to_json
+
+    data = Path(folder) / "data"
+    data.mkdir(parents=True, exist_ok=True)
+    atomic_write(data / f"{name}.json", to_json(record))
+    return save(figure, Path(folder) / f"{name}.png")
+
+
+def model_line(record: Mapping[str, Any]) -> str:
+    """Return what a caption says of a record: model, seeds, hardware, date, commit."""
+    machine = record["hardware"]
+    gpus = ", ".join(machine["gpus"] or []) or f"{machine['cores']} cores, {machine['cpu']}"
+    return (
+        f"Model: {record['profile']['model']}. Training seeds: {len(record['seeds'])}. "
+        f"95 % intervals over questions and seeds. {gpus}; {record['date'][:10]}."
+    )
 
 
 def percent(interval: Mapping[str, Any] | None) -> str:
@@ -51,13 +98,22 @@ def comparison_text(result: Mapping[str, Any]) -> str:
         for row in result["arms"]
     ]
     pairs = [
-        [f"{d['a']} − {d['b']}", percent(d), _number(d["p"], ".3f")] for d in result["differences"]
+        [f"{d['a']} − {d['b']}", percent(d), _number(d["p"], ".3f")]
+        for d in result["differences"]
+        if _told(d["a"], d["b"], [row["arm"] for row in result["arms"]])
     ]
     counts = ", ".join(f"{value} {name}" for name, value in result["counts"].items())
     parts = [columns([head, *rows]), f"Asked: {counts}. Intervals: 95 %."]
     if pairs:
         parts.append(columns([["difference, accuracy in points", "a − b", "p"], *pairs]))
+        parts.append("All pairs are in the record.")
     return "\n\n".join([*parts, f"Record: {result['record']}"])
+
+
+def _told(a: str, b: str, arms: Sequence[str]) -> bool:
+    """Tell whether a pair is worth a line: with the first arm or RAG, or made for each other."""
+    pairs = {("finetuned", "placebo"), ("raft", "oracle_raft"), ("finetuned", "finetuned_rag")}
+    return bool({a, b} & {arms[0], "rag"}) or (a, b) in pairs
 
 
 def retrieval_text(result: Mapping[str, Any]) -> str:
@@ -86,3 +142,74 @@ def doctor_text(found: Mapping[str, Any]) -> str:
         lines.append(f"{part}:")
         lines += [f"  {name}: {value}" for name, value in values.items()]
     return "\n".join(lines)
+
+
+def shares_frame(result: Mapping[str, Any]) -> pd.DataFrame:
+    """Return the outcome shares of a comparison, as `plotting.outcomes` draws them."""
+    import pandas as pd
+
+    rows = []
+    for row in result["arms"]:
+        shares = {name: row[name]["mean"] for name in ("stale", "confused", "fabricated")}
+        rows.append(
+            {
+                "arm": row["arm"],
+                "correct": row["accuracy"]["mean"],
+                "abstained": row["abstained"]["mean"],
+                **{k: float("nan") if v is None else v for k, v in shares.items()},
+                "correct_low": row["accuracy"]["low"],
+                "correct_high": row["accuracy"]["high"],
+                "wrong_low": row["hallucination"]["low"],
+                "wrong_high": row["hallucination"]["high"],
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def history_frame(corpus: Corpus) -> pd.DataFrame:
+    """Return documents, facts and changed values at every release day of a package."""
+    import pandas as pd
+
+    rows = []
+    previous: dict[tuple[str, str], str] = {}
+    for day in sorted({d.valid_from for d in corpus.documents}):
+        now = {(f.subject, f.relation): f.value for f in corpus.facts if f.holds_on(day)}
+        rows.append(
+            {
+                "day": day,
+                "documents": sum(d.holds_on(day) for d in corpus.documents),
+                "facts": len(now),
+                "changed": sum(previous.get(k, v) != v for k, v in now.items()),
+                "new": len(now.keys() - previous.keys()) if previous else 0,
+                "gone": len(previous.keys() - now.keys()),
+            }
+        )
+        previous = now
+    return pd.DataFrame(rows).set_index("day")
+
+
+def last_day(summary: pd.DataFrame) -> pd.DataFrame:
+    """Return accuracy and stale share of the changed facts on the last day, in per cent."""
+    mine = summary[(summary["group"] == "changed") & (summary["day"] == summary["day"].max())]
+    mine = mine[mine["measure"].isin(("accuracy", "stale"))]
+    shown = [percent(row) for row in mine.to_dict("records")]
+    wide = mine.assign(shown=shown).pivot(
+        index=["arm", "policy", "n"], columns="measure", values="shown"
+    )
+    return wide.reset_index()
+
+
+def by_group(answers: pd.DataFrame) -> pd.DataFrame:
+    """Return accuracy per arm, upkeep and day, of changed and unchanged facts, in per cent."""
+    right = answers.assign(right=100.0 * (answers["outcome"] == "correct"))
+    keys = ["arm", "condition", "changed"]
+    return right.pivot_table(index=keys, columns="day", values="right", sort=False).round(1)
+
+
+def drift_note(name: str, summary: pd.DataFrame, record: Mapping[str, Any]) -> str:
+    """Return the caption of a drift figure."""
+    counts = summary.loc[summary["group"] == "changed", "n"]
+    return (
+        f"n = {counts.min()} to {counts.max()} changed facts a point. "
+        f"Corpus: {name}, {len(record['parameters']['days'])} releases. {model_line(record)}"
+    )

@@ -47,7 +47,7 @@ def train(model: LocalModel, examples: Sequence[Example], training: Training) ->
     settings = asdict(training)
     data = [[e.prompt, e.completion] for e in examples]
     key = sha256_json({"base": model.model_hash, "examples": data, **settings})
-    return finetune(model.name, examples, out=cache_dir() / "adapters" / key[:24], **settings)
+    return finetune(model, examples, out=cache_dir() / "adapters" / key[:24], **settings)
 
 
 class Tuned(ModelArm):

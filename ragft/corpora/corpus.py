@@ -1,8 +1,7 @@
 """A collection of dated documents and facts: what held on a day, what changed, files in and out.
 
-Reading and writing JSON Lines lives in `corpora.jsonl` and
-`corpora.questions`; where documents come from
-(worlds, packages, folders) lives beside it; nothing here knows how text is searched.
+Reading and writing JSON Lines lives in `corpora.jsonl` and `corpora.questions`; where documents
+come from lives beside it; nothing here knows how text is searched.
 """
 
 from __future__ import annotations

@@ -127,8 +127,17 @@ def _old_value(facts: Sequence[Fact], day: date, previous: date | None) -> str |
     value = next(f.value for f in facts if f.holds_on(day))
     if previous is not None:
         facts = [f for f in facts if f.holds_on(previous)]
-    before = [f.value for f in facts if f.valid_to and f.valid_to <= day and f.value != value]
+    before = [f.value for f in facts if f.valid_to and f.valid_to <= day]
+    before = [old for old in before if not _same(old, value)]
     return before[-1] if before else None
+
+
+def _same(one: str, other: str) -> bool:
+    """Tell whether two defaults differ in spelling at most, such as 1.0 and 1."""
+    try:
+        return one == other or ("." in one + other and float(one) == float(other))
+    except ValueError:
+        return False
 
 
 def _absent(

@@ -9,7 +9,6 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-import os
 import tempfile
 import time
 import warnings
@@ -23,6 +22,8 @@ from packaging.version import Version
 from ragft.corpora import wheels
 from ragft.corpora.jsonl import parse_day
 from ragft.corpora.signatures import Entry, public_api
+from ragft.files import atomic_write, sha256_file
+from ragft.runtime import cache_dir
 from ragft.types import RagftError
 
 RELEASES = 8
@@ -128,37 +129,34 @@ def _days(dates: Mapping[str, date | str], path: str | Path = "dates") -> dict[s
 
 
 def _cache_folder(cache: str | Path | None) -> Path:
-    if cache is not None:
-        return Path(cache)
-    from ragft.runtime import cache_dir
-
-    return Path(cache_dir()) / "packages"
+    return cache_dir() / "packages" if cache is None else Path(cache)
 
 
 def _read_all(name: str, versions: list[str], folder: Path, named: bool) -> Iterator[Release]:
-    pythons = list(wheels.PYTHONS)
+    python = wheels.PYTHONS[0]
     for version in versions:
+        # A chosen release that had no wheel is not asked for again; a named one is.
+        without = folder / f"{version}.without-wheel"
         try:
-            release, python = _kept_or_fetched(name, version, folder, pythons)
+            if without.exists() and not named:
+                raise wheels.NoWheelError(without.read_text(encoding="utf-8"))
+            release, python = _kept_or_fetched(name, version, folder, python)
         except wheels.NoWheelError as error:
             if named:
                 raise
+            atomic_write(without, str(error))
             warnings.warn(f"{error} It is left out.", RuntimeWarning, stacklevel=4)
-            continue
-        if python:  # a later release seldom supports an older interpreter
-            at = pythons.index(python)
-            pythons = pythons[at:] + pythons[:at]
-        yield release
+        else:
+            yield release
 
 
-def _kept_or_fetched(
-    name: str, version: str, folder: Path, pythons: Sequence[str]
-) -> tuple[Release, str | None]:
+def _kept_or_fetched(name: str, version: str, folder: Path, python: str) -> tuple[Release, str]:
     kept = folder / f"{version}.{_FORMAT}.json"
     if kept.exists():
-        return _load(kept), None
+        return _load(kept), python
     with tempfile.TemporaryDirectory() as temporary:
-        wheel, python = wheels.download_wheel(name, version, Path(temporary), pythons)
+        # A later release seldom supports an older interpreter: go on with the last one.
+        wheel, python = wheels.download_wheel(name, version, Path(temporary), python)
         release = read_release(wheel, name, version)
     _save(kept, release)
     return release, python
@@ -176,7 +174,7 @@ def read_release(wheel: Path, name: str, version: str) -> Release:
         skipped=skipped,
         stamp=stamps[-1].isoformat() if stamps else "",
         wheel=wheel.name,
-        wheel_sha256=hashlib.sha256(wheel.read_bytes()).hexdigest(),
+        wheel_sha256=sha256_file(wheel),
     )
 
 
@@ -201,7 +199,7 @@ def _undate_constants(releases: list[Release]) -> list[Release]:
 def _save(path: Path, release: Release) -> None:
     body = asdict(release) | {"day": release.day and release.day.isoformat()}
     text = json.dumps(body, ensure_ascii=True, sort_keys=True)
-    _write(path, f"{hashlib.sha256(text.encode()).hexdigest()}\n{text}\n")
+    atomic_write(path, f"{hashlib.sha256(text.encode()).hexdigest()}\n{text}\n")
 
 
 def _load(path: Path) -> Release:
@@ -229,7 +227,7 @@ def _listed(name: str, folder: Path) -> list[str]:
         if kept.exists():
             return _kept_list(kept)
         raise
-    _write(kept, json.dumps(listed))
+    atomic_write(kept, json.dumps(listed))
     return listed
 
 
@@ -238,18 +236,6 @@ def _kept_list(path: Path) -> list[str]:
         return [str(Version(version)) for version in json.loads(path.read_text())]
     except (OSError, ValueError, TypeError) as error:
         raise RagftError(f"{path}: damaged ({error}); delete the file.") from error
-
-
-def _write(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(text, encoding="utf-8", newline="\n")
-        os.replace(temporary, path)
-    except OSError as error:
-        raise RagftError(f"{path}: cannot be written: {error}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _warn_of_skipped(releases: Iterable[Release]) -> None:

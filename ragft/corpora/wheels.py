@@ -11,11 +11,11 @@ import subprocess
 import sys
 import zipfile
 import zlib
-from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
+from urllib.parse import unquote
 
-from packaging.utils import canonicalize_name
+from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 from packaging.version import InvalidVersion, Version
 
 from ragft.types import RagftError
@@ -41,6 +41,7 @@ _SKIPPED = {
     *("externals", "_externals", "extern", "_external", "_vendor", "vendor", "vendored"),
     *("third_party", "_vendored"),
 }
+_NO_MATCH = "No matching distribution"
 _OFFLINE = re.compile(
     r"NewConnectionError|NameResolutionError|Temporary failure in name resolution|Max retries"
     r"|ConnectTimeout|Connection (refused|aborted|reset|broken)|Network is unreachable"
@@ -50,7 +51,7 @@ _OFFLINE = re.compile(
 
 
 class NoWheelError(RagftError):
-    """A release that exists, but only as a source distribution."""
+    """A release that exists, but without a wheel that can be had."""
 
 
 def check_name(name: str) -> str:
@@ -127,6 +128,7 @@ def available_versions(name: str) -> list[str]:
     if not match:
         _raise_if_offline(output, name)
         raise RagftError(f"there is no package {name!r} on pip's index.")
+    # Release candidates and the like have no day on which they were what people installed.
     versions = {v for v in map(_version, match[1].split(",")) if v and not v.is_prerelease}
     return [str(version) for version in sorted(versions)]
 
@@ -139,7 +141,7 @@ def _version(text: str) -> Version | None:
 
 
 def download_wheel(
-    name: str, version: str, folder: Path, pythons: Sequence[str] = PYTHONS
+    name: str, version: str, folder: Path, first: str = PYTHONS[0]
 ) -> tuple[Path, str]:
     """Download one wheel of a release.
 
@@ -148,45 +150,73 @@ def download_wheel(
     name, version : str
     folder : Path
         An empty folder to put it in.
-    pythons : sequence of str
-        Interpreters in the order in which their wheels are tried.
+    first : str
+        Interpreter whose wheels are asked for first; then all others, oldest first.
 
     Returns
     -------
     path : Path
     python : str
-        The interpreter it was found for: a good first guess for the next release.
+        The interpreter it was found for: a good `first` for the next release.
 
     Raises
     ------
     RagftError
-        No network, no such package or release, or a release without a wheel.
+        No network, no such package or release; `NoWheelError`: a release without a wheel.
     """
-    output = ""
-    for python in pythons:
-        digits = python.replace(".", "")
-        abi = f"cp{digits}" + ("m" if Version(python) < Version("3.8") else "")
-        done, output = _pip(
-            *("download", "--no-deps", "--only-binary=:all:", "--ignore-requires-python"),
-            *("--no-cache-dir", "--progress-bar", "off", "--dest", str(folder)),
-            *("--implementation", "cp", "--python-version", python, "--abi", abi),
-            *(word for platform in PLATFORMS for word in ("--platform", platform)),
-            f"{name}=={version}",
-        )
-        wheels = list(folder.glob("*.whl"))
-        if done and wheels:
-            return wheels[0], python
-        if "No matching distribution" not in output:
-            break
-        _raise_if_offline(output, f"{name} {version}")
-    _raise_if_offline(output, f"{name} {version}")
+    path, output = _download(name, version, folder, first)
+    if path:
+        return path, first
+    for python in _other_pythons(output, name, version):
+        if python != first:
+            path, output = _download(name, version, folder, python)
+            if path:
+                return path, python
     raise _why_not(name, version, output)
 
 
-def _why_not(name: str, version: str, output: str) -> RagftError:
-    if "No matching distribution" not in output:
+def _download(name: str, version: str, folder: Path, python: str) -> tuple[Path | None, str]:
+    digits = python.replace(".", "")
+    abi = f"cp{digits}" + ("m" if Version(python) < Version("3.8") else "")
+    # Twice verbose, because pip then lists the wheels that it passes over.
+    _, output = _pip(
+        *("download", "-vv", "--no-deps", "--only-binary=:all:", "--ignore-requires-python"),
+        *("--no-cache-dir", "--progress-bar", "off", "--dest", str(folder)),
+        *("--implementation", "cp", "--python-version", python, "--abi", abi),
+        *(word for platform in PLATFORMS for word in ("--platform", platform)),
+        f"{name}=={version}",
+    )
+    wheels = sorted(folder.glob("*.whl"))
+    if wheels:
+        return wheels[0], output
+    _raise_if_offline(output, f"{name} {version}")
+    if _NO_MATCH not in output:
         said = next((line for line in output.splitlines()[::-1] if "ERROR" in line), output[-300:])
-        return RagftError(f"{name} {version}: pip could not download it: {said.strip()}")
+        raise RagftError(f"{name} {version}: pip could not download it: {said.strip()}")
+    return None, output
+
+
+def _other_pythons(output: str, name: str, version: str) -> list[str]:
+    """Interpreters for which pip passed over a wheel of this release, oldest first."""
+    if "Skipping link" not in output and "(from versions: none)" not in output:
+        return list(PYTHONS)  # another wording than that of the pips we know: try them all
+    found = set()
+    for file in set(re.findall(r"[^/\\\s]+\.whl\b", output)):
+        try:
+            project, wheel_version, _, tags = parse_wheel_filename(unquote(file))
+        except (InvalidWheelFilename, InvalidVersion):
+            continue
+        if project == name and wheel_version == Version(version):
+            found |= {tag.interpreter for tag in tags}
+    return [python for python in PYTHONS if f"cp{python.replace('.', '')}" in found]
+
+
+def _why_not(name: str, version: str, output: str) -> RagftError:
+    if re.search(r"invalid metadata|Please use pip<", output):
+        return NoWheelError(
+            f"{name} {version} has a wheel, but this pip refuses its metadata as invalid; "
+            "a pip older than 24.1 would take it."
+        )
     known = available_versions(name)
     if version in known:
         return NoWheelError(

@@ -226,12 +226,14 @@ def _value(world: World, index: int, relation: Relation, version: int) -> str:
     """Return the value of one version of a fact; successive versions always differ."""
     key = (world.names, world.seed, index, relation.name)
     kind = BRIDGES.get(relation.name)
-    members = (world.subjects - KINDS.index(kind) + 3) // 4 if kind else 0
-    if kind and members > world.former + 2:
-        # A stride keeps the successive values apart and never points at the subject itself.
-        first = draw("bridge", *key) % members
-        other = (first + version) % members * 4 + KINDS.index(kind)
-        return world.name_of(other if other != index else (other + 8) % (members * 4))
+    if kind:
+        place, own = KINDS.index(kind), KINDS[index % 4] == kind
+        others = len(range(place, world.subjects, 4)) - own
+        if others > 1:
+            # The next one in turn: successive values differ, and never are the subject itself.
+            other = (draw("bridge", *key) + version) % others
+            other += own and other >= index // 4
+            return world.name_of(4 * other + place)
     previous = _value(world, index, relation, version - 1) if version else None
     for attempt in range(100):
         value = value_of(relation.value_type, world.names, *key, version, attempt)

@@ -6,7 +6,7 @@ the code that `statistics` calls with K = 1. Cluster sums and resampling live in
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -144,64 +144,73 @@ def rate_limits(estimate: Estimate, level: float, n_boot: int, seed: int) -> Lim
     """
     mean = estimate.mean
     n, z = effective_n(estimate, mean * (1 - mean), level)
-    score = (*wilson_limits(mean, n, z), np.full_like(mean, np.nan))
-    return _choose(
-        enough(estimate, n * mean, n * (1 - mean), FEW),
-        estimate,
-        score,
-        "score",
-        level,
-        n_boot,
-        seed,
-    )
+
+    def score() -> tuple[np.ndarray, ...]:
+        return (*wilson_limits(mean, n, z), np.full_like(mean, np.nan))
+
+    trusted = enough(estimate, n * mean, n * (1 - mean), FEW)
+    return _choose(trusted, estimate, score, "score", level, n_boot, seed)
 
 
 def difference_limits(
-    estimate: Estimate, ahead: np.ndarray, behind: np.ndarray, level: float, n_boot: int, seed: int
+    estimate: Estimate,
+    ahead: np.ndarray,
+    behind: np.ndarray,
+    level: float,
+    n_boot: int,
+    seed: int,
+    independent: bool = False,
 ) -> Limits:
     """Return limits for differences of scores in [0, 1]: the bootstrap, or Tango's score.
 
     `ahead` and `behind` are the means of max(a - b, 0) and max(b - a, 0): for single runs the
-    shares of questions that only one of the two answered right.
+    shares of questions that only one of the two answered right. `independent` says that nothing
+    has to be estimated: single runs without clusters have n and z themselves.
     """
-    n, z = effective_n(estimate, ahead + behind - estimate.mean**2, level)
-    score = tango_limits(ahead, behind, n, z)
-    usual = z_of(level)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        at_zero = tango_statistic(ahead, behind, n, np.zeros_like(ahead)) * usual / z
     from scipy.special import ndtr
 
+    usual = np.full_like(ahead, z_of(level))
+    n, z = effective_n(estimate, ahead + behind - estimate.mean**2, level)
+    if independent:
+        n, z = estimate.sums.n, usual
+
+    def score() -> tuple[np.ndarray, ...]:
+        at_zero = tango_statistic(ahead, behind, n, np.zeros_like(ahead)) * usual / z
+        p = np.where(np.isnan(n + z), np.nan, 2 * ndtr(-np.abs(at_zero)))
+        return (*tango_limits(ahead, behind, n, z), p)
+
     trusted = enough(estimate, n * (ahead + behind), n * (1 - np.maximum(ahead, behind)), FEW // 2)
-    return _choose(
-        trusted, estimate, (*score, 2 * ndtr(-np.abs(at_zero))), "score", level, n_boot, seed
-    )
+    return _choose(trusted, estimate, score, "score", level, n_boot, seed)
 
 
 def plain_limits(estimate: Estimate, level: float, n_boot: int, seed: int) -> Limits:
     """Return limits for scores of any range: the bootstrap, or a cluster-robust t interval."""
     from scipy.special import stdtrit
 
-    levels = (np.arange(n_boot) + 0.5)[:, None] / n_boot
-    t = stdtrit(estimate.freedom, levels) * np.sqrt(estimate.variance)
+    def student() -> tuple[np.ndarray, ...]:
+        t = stdtrit(estimate.freedom, (np.arange(n_boot) + 0.5)[:, None] / n_boot)
+        return _from_draws(estimate, t * np.sqrt(estimate.variance), level, seed)
+
     many = np.full(estimate.mean.shape, np.inf)
-    return _choose(
-        enough(estimate, many, many, 0),
-        estimate,
-        _from_draws(estimate, t, level, seed),
-        "t",
-        level,
-        n_boot,
-        seed,
-    )
+    return _choose(enough(estimate, many, many, 0), estimate, student, "t", level, n_boot, seed)
 
 
-def _choose(trusted, estimate, other, name, level, n_boot, seed) -> Limits:
-    """Return bootstrap limits where trusted, `other` = (low, high, p) elsewhere."""
-    low, high, p = other
+def _choose(
+    trusted: np.ndarray,
+    estimate: Estimate,
+    other: Callable[[], tuple[np.ndarray, ...]],
+    name: str,
+    level: float,
+    n_boot: int,
+    seed: int,
+) -> Limits:
+    """Return bootstrap limits where trusted, those of `other` elsewhere."""
+    found = other() if not trusted.all() else (np.full(trusted.shape, np.nan),) * 3
     if trusted.any():
         errors = studentised(estimate.sums, n_boot, seed) * plain_error(estimate.sums)
         drawn = _from_draws(estimate, -errors, level, seed)
-        low, high, p = (np.where(trusted, x, y) for x, y in zip(drawn, (low, high, p), strict=True))
+        found = tuple(np.where(trusted, x, y) for x, y in zip(drawn, found, strict=True))
+    low, high, p = found
     method = np.where(np.isnan(low), "undefined", np.where(trusted, "bootstrap", name))
     return Limits(low, high, method, p)
 

@@ -109,11 +109,13 @@ def mean_interval(
 ) -> Interval:
     """Return the mean over questions of a single run, with an interval that knows clusters.
 
-    A bootstrap over clusters, studentised, because a percentile interval covers 87 to 91 %
-    where clusters are uneven. It gives way, and `method` says so, below 30 clusters, 12 degrees
-    of freedom or (scores in [0, 1]) 20 effective successes or failures: to Wilson's interval on
-    the effective n for scores in [0, 1], to a cluster-robust t interval for others. A rate
-    without clusters has Wilson's interval always.
+    A bootstrap over clusters, studentised, because a percentile interval covers 87 to 93 % where
+    clusters are uneven or correlated. It gives way, and `method` says so, below 30 clusters, 12
+    degrees of freedom or (scores in [0, 1]) 20 effective successes or failures, and above 2,000
+    clusters, where it would say the same slowly: to Wilson's interval on the effective n for
+    scores in [0, 1] ('score'), to a cluster-robust t interval for others ('t'). A rate without
+    clusters has Wilson's interval always. Where all scores are 0 (or all 1) nothing tells how
+    alike the clusters are, and every question counts as independent.
 
     Parameters
     ----------
@@ -227,10 +229,11 @@ def paired_difference(
     found = estimate(gap[..., None], clusters)
     if _in_unit(a) and _in_unit(b) and found.sums.n[0]:
         ahead, behind = (_mean_over_questions(np.maximum(sign * gap, 0)) for sign in (1, -1))
-        limits = difference_limits(found, ahead, behind, level, n_boot, seed)
+        alone = clusters is None and found.seeds == 1
+        limits = difference_limits(found, ahead, behind, level, n_boot, seed, alone)
     else:
         limits = plain_limits(found, level, n_boot, seed)
-    return Difference(**_fields(found, limits, gap.shape[1]), p=float(limits.p[0]))
+    return Difference(**_fields(found, limits, gap.shape[1]), p=_number(limits.p))
 
 
 def mcnemar(a: Sequence[float], b: Sequence[float], exact: bool = True) -> McNemar:
@@ -335,16 +338,21 @@ def _interval(scores: np.ndarray, clusters, level: float, n_boot: int, seed: int
 def _fields(found: Estimate, limits: Limits, asked: int) -> dict[str, float | int | str]:
     """Return the fields of an `Interval` (the first of the K estimates)."""
     return {
-        "mean": float(found.mean[0]),
-        "low": float(limits.low[0]),
-        "high": float(limits.high[0]),
+        "mean": _number(found.mean),
+        "low": _number(limits.low),
+        "high": _number(limits.high),
         "n": int(found.sums.n[0]),
         "method": str(limits.method[0]),
         "seeds": found.seeds,
-        "se_seed": float(found.se_seed[0]),
+        "se_seed": _number(found.se_seed),
         "missing": asked - int(found.sums.n[0]),
         "clusters": found.clusters,
     }
+
+
+def _number(values: np.ndarray) -> float:
+    """Return the first value; always the same NaN, so that equal intervals compare equal."""
+    return math.nan if np.isnan(values[0]) else float(values[0])
 
 
 def _in_unit(scores: np.ndarray) -> bool:

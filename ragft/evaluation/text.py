@@ -15,7 +15,7 @@ from collections.abc import Hashable, Iterable
 from functools import lru_cache
 
 _ARTICLES = frozenset(("a", "an", "the"))
-_EDGES = "\"'`.,;:!?()[]{}<>*_"
+_EDGES = "\"'`.,;:!?()<>*_"
 _QUOTES = str.maketrans({"\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"', "\u2212": "-"})
 _THOUSANDS = re.compile(r"(?<![\d.,])[-+]?\d{1,3}(?:,\d{3})+(?![\d,]|\.\d+[.\d])")
 _NUMBER = re.compile(
@@ -75,6 +75,7 @@ def value_keys(text: str) -> frozenset[Hashable]:
     )
 
 
+@lru_cache(maxsize=200_000)
 def _literal(text: str) -> tuple[bool, object]:
     """Return (True, value) where the text is a number or a Python literal."""
     if _THOUSANDS.fullmatch(text):

@@ -27,7 +27,7 @@ ARMS = (
 )  # fmt: skip
 """Every arm, in the order of tables and figures."""
 
-SHARES = ("accuracy", "stale", "confused", "fabricated", "abstained")
+SHARES = ("accuracy", "stale", "confused", "fabricated", "abstained", "hallucination")
 
 
 @dataclass(frozen=True)

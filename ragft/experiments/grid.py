@@ -12,10 +12,11 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ragft import models
+from ragft.corpora.corpus import Corpus
 from ragft.experiments.tasks import Task
 from ragft.generation.names import model_folder
 from ragft.profiles import Profile
-from ragft.records import Records, Run, content_key
+from ragft.records import Records, Run, content_key, sha256_json
 from ragft.types import Question
 
 if TYPE_CHECKING:
@@ -37,8 +38,16 @@ VERSION = 1
 class Grid:
     """The cells of one comparison: their keys, and what computing one takes."""
 
-    def __init__(self, task: Task, sizes: Profile, records: Records) -> None:
+    def __init__(
+        self,
+        task: Task,
+        sizes: Profile,
+        records: Records,
+        whole: Corpus | None = None,
+    ) -> None:
         self.task, self.sizes, self.records = task, sizes, records
+        self.whole = whole or task.corpus
+        """Its facts are judged against; more than `task.corpus` where that is out of date."""
         self.folder = model_folder(sizes.model)
 
     @cached_property
@@ -93,7 +102,7 @@ class Grid:
         size = {k: v for k, v in asdict(self.sizes).items() if k not in ("seeds", "name", "model")}
         return content_key(
             {"cell": "compare", "version": VERSION, "arm": arm, **size},
-            corpus=self.task.content_hash,
+            corpus=sha256_json([self.task.content_hash, self.whole.content_hash]),
             model=self.model_hash if arm != "prior" else "",
             seed=seed,
         )
@@ -119,7 +128,7 @@ class Grid:
         examples = self.examples[built.teaches] if getattr(built, "teaches", "") else ()
         cost = built.prepare(self.task.corpus, examples)
         answers = built.answer(self.task.asked)
-        book = FactBook(self.task.corpus.facts) if self.task.corpus.facts else None
+        book = FactBook(self.whole.facts) if self.whole.facts else None
         frame = answers_frame(self.task.asked, answers, book, arm=arm, day=self.task.day, seed=seed)
         trained = getattr(built, "trained", None)
         meta = {

@@ -157,10 +157,17 @@ def _training(world: World, day: date, ids: set[str]) -> list[Question]:
 
 
 def _split(questions: Sequence[Question], facts: int) -> tuple[list[Question], list[Question]]:
-    """Split into the asked facts and questions about subjects that none of them is about."""
-    asked = list(questions[:facts])
-    subjects = {q.subject for q in asked}
-    others = [q for q in questions[facts:] if q.subject not in subjects]
+    """Split into one asked fact of each of `facts` subjects, and questions about the others.
+
+    One fact a subject makes every question a cluster of its own, which gives the narrowest
+    honest interval; which fact it is goes round, so that all relations are asked.
+    """
+    by_subject: dict[str, list[Question]] = {}
+    for question in questions:
+        by_subject.setdefault(question.subject, []).append(question)
+    groups = list(by_subject.values())
+    asked = [group[n % len(group)] for n, group in enumerate(groups[:facts])]
+    others = [question for group in groups[facts:] for question in group]
     return asked, others[: NEVER_ASKED * facts]
 
 

@@ -126,7 +126,9 @@ class BM25:
         if self._index is None:
             return np.zeros(self._n)
         if self.backend == "rank_bm25":
-            return np.asarray(self._index.get_scores(tokens), dtype=np.float64)
+            # 0 / 0 for an absent word where k1 = 0, or b = 1 and the document is empty.
+            with np.errstate(invalid="ignore"):
+                return np.nan_to_num(self._index.get_scores(tokens), nan=0.0)
         known = self._index.vocab_dict
         return self._index.get_scores_from_ids([known[t] for t in tokens if t in known])
 

@@ -6,18 +6,16 @@ what the training cost, and the SHA-256 of every file. How it is trained lives e
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from importlib.metadata import version
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from ragft import models
+from ragft import files, models, runtime
 from ragft.types import RagftError
 
 _PACKAGES = ("torch", "transformers", "peft", "trl", "accelerate")
@@ -71,52 +69,51 @@ class Settings:
     base_hash: str
     examples_hash: str
 
-    def as_json(self) -> dict[str, Any]:
-        """Return the settings as they read back from a JSON file."""
-        return json.loads(json.dumps(asdict(self)))
-
 
 def begin(out: Path, settings: Settings, resume: bool) -> Path:
     """Return the folder to work in, beside `out`; what an interrupted run left stays there.
 
     It is emptied where `resume` is false or the run that left it had other settings.
     """
-    part = out.with_name(out.name + ".part")
+    part = out.with_name(f".{out.name}.training")
     path = part / "settings.json"
-    known = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
-    if part.exists() and not (resume and known == settings.as_json()):
+    text = files.to_json(settings)
+    if part.exists() and not (resume and path.is_file() and path.read_text("utf-8") == text):
         shutil.rmtree(part)
-    part.mkdir(parents=True, exist_ok=True)
-    models.write_json(path, settings.as_json())
+    files.atomic_write(path, text)
     return part
 
 
-def save(network: Any, tokenizer: Any, part: Path) -> None:
-    """Save an adapter, or with its tokenizer a whole model, as safetensors under `part/result`."""
-    folder = part / "result"
-    shutil.rmtree(folder, ignore_errors=True)
-    with models.quiet():
-        network.save_pretrained(folder)
-        if not hasattr(network, "peft_config"):
-            tokenizer.save_pretrained(folder)
-    (folder / "README.md").unlink(missing_ok=True)  # PEFT's empty form of a model card
-
-
-def close(part: Path, out: Path, settings: Settings, measured: Mapping[str, Any]) -> FinetuneResult:
-    """Write the card, give the folder its name, and drop the checkpoints."""
-    folder = part / "result"
-    names = sorted(path.name for path in folder.iterdir())
+def close(
+    out: Path, settings: Settings, network: Any, tokenizer: Any, measured: Mapping[str, Any]
+) -> FinetuneResult:
+    """Write weights (of a whole model, its tokenizer too) and card; then drop the checkpoints."""
     card = {
-        "base_hash": settings.base_hash,
-        "settings": settings.as_json(),
-        "measured": dict(measured),
-        "files": {name: models.sha256_file(folder / name) for name in names},
-        "versions": {name: version(name) for name in _PACKAGES},
+        "settings": settings,
+        "measured": measured,
+        "versions": runtime.package_versions(_PACKAGES),
     }
-    models.write_json(folder / models.ADAPTER_CARD, card)
-    os.replace(folder, out)
-    shutil.rmtree(part, ignore_errors=True)
-    return result(out, card)
+
+    def build(folder: Path) -> None:
+        with models.quiet():
+            if hasattr(network, "peft_config"):
+                _save_adapter(network, folder)
+            else:
+                network.save_pretrained(folder)
+                tokenizer.save_pretrained(folder)
+        files.atomic_write(folder / models.ADAPTER_CARD, files.to_json(card))
+
+    files.build_folder(out, build)
+    shutil.rmtree(out.with_name(f".{out.name}.training"), ignore_errors=True)
+    return result(out, models.read_card(out))
+
+
+def _save_adapter(network: Any, folder: Path) -> None:
+    name = Path(network.active_peft_config.base_model_name_or_path or "").name
+    network.active_peft_config.base_model_name_or_path = name  # not a path of this machine
+    # the embeddings are never tuned; asked to find out, PEFT would ask the hub
+    network.save_pretrained(folder, save_embedding_layers=False)
+    (folder / "README.md").unlink(missing_ok=True)  # an empty form of a model card
 
 
 def finished(out: Path, settings: Settings) -> FinetuneResult:
@@ -128,28 +125,30 @@ def finished(out: Path, settings: Settings) -> FinetuneResult:
         It is damaged, not an adapter, or made with other settings (which are named).
     """
     card = models.read_card(out)
-    there, here = card["settings"], settings.as_json()
-    other = [f"{k}: {there.get(k)!r} there, {v!r} here" for k, v in here.items() if there.get(k) != v]
+    there, here = card["settings"], files.plain(settings)
+    other = [name for name in here if there.get(name) != here[name]]
     if other:
+        told = "; ".join(
+            f"{name}: {there.get(name)!r} there, {here[name]!r} here" for name in other
+        )
         raise RagftError(
-            f"{out}: holds a result of other settings ({'; '.join(other)}): "
-            "choose another folder or delete this one"
+            f"{out}: holds a result of other settings ({told}): choose another folder or delete it"
         )
     return result(out, card)
 
 
 def result(out: Path, card: Mapping[str, Any]) -> FinetuneResult:
     """Read the result back from a card."""
-    weights = [name for name in card["files"] if name.endswith(".safetensors")]
-    measured = card["measured"] | {"losses": tuple(card["measured"]["losses"])}
+    weights = sorted(out.glob("*.safetensors"))
+    settings, measured = card["settings"], card["measured"]
     return FinetuneResult(
         adapter=out,
-        base_hash=card["base_hash"],
-        adapter_hash=card["files"][weights[0]] if len(weights) == 1 else models.weights_hash(out),
-        method=card["settings"]["method"],
-        seed=card["settings"]["seed"],
-        adapter_bytes=sum((out / name).stat().st_size for name in weights),
-        **measured,
+        base_hash=settings["base_hash"],
+        adapter_hash=models.files_hash(weights),
+        method=settings["method"],
+        seed=settings["seed"],
+        adapter_bytes=sum(path.stat().st_size for path in weights),
+        **{**measured, "losses": tuple(measured["losses"])},
     )
 
 
@@ -173,8 +172,11 @@ def merge(model: Any, adapter: str | os.PathLike[str], *, out: str | os.PathLike
     models.check_base(adapter, card, models.weights_hash(folder))
     network = models.open_network(folder, device="cpu", dtype=torch.float32)
     merged = PeftModel.from_pretrained(network, str(adapter)).merge_and_unload()
-    part = out.with_name(out.name + ".part")
-    merged.save_pretrained(part)
-    models.open_tokenizer(folder).save_pretrained(part)
-    os.replace(part, out)
-    return out
+    tokenizer = models.open_tokenizer(folder)
+
+    def build(part: Path) -> None:
+        with models.quiet():
+            merged.save_pretrained(part)
+            tokenizer.save_pretrained(part)
+
+    return files.build_folder(out, build)

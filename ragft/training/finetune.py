@@ -6,18 +6,17 @@ is kept is `adapters`' business, and which examples to train on that of `example
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 import os
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from ragft import models
+from ragft import files, models
 from ragft.training import adapters
 from ragft.training.adapters import FinetuneResult, Settings
 from ragft.types import Example, RagftError
@@ -118,15 +117,14 @@ def finetune(
         base_hash=models.weights_hash(folder),
         examples_hash=examples_hash(examples),
     )
-    if out.exists():
-        return adapters.finished(out, chosen)
-    part = adapters.begin(out, chosen, resume)
-    try:
-        measured = _train(folder, part, chosen, rows, progress, checkpoint_every)
+    with files.locked(out.with_name(f".{out.name}.lock")):
+        if out.exists():
+            return adapters.finished(out, chosen)
+        part = adapters.begin(out, chosen, resume)
+        with _full_disk(out):
+            tuned, measured = _train(folder, part, chosen, rows, progress, checkpoint_every)
         measured |= {"examples": len(examples), "conflicting": conflicts(examples)}
-        return adapters.close(part, out, chosen, measured)
-    except OSError as error:
-        raise RagftError(f"{out}: cannot be written ({error.strerror or error})") from error
+        return adapters.close(out, chosen, tuned, models.open_tokenizer(folder), measured)
 
 
 def default_learning_rate(width: int, method: str) -> float:
@@ -139,8 +137,7 @@ def default_learning_rate(width: int, method: str) -> float:
 
 def examples_hash(examples: Sequence[Example]) -> str:
     """Return the SHA-256 over prompts and completions, in order."""
-    text = json.dumps([[e.prompt, e.completion] for e in examples], ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return files.sha256_json([[e.prompt, e.completion] for e in examples])
 
 
 def conflicts(examples: Sequence[Example]) -> int:
@@ -242,7 +239,7 @@ def _check_targets(network: Any, targets: Sequence[str]) -> None:
             raise RagftError(f"target_modules: no layer {target!r}; choose from {', '.join(there)}")
 
 
-def _lora(folder: Path, chosen: Settings) -> Any:
+def _lora(chosen: Settings) -> Any:
     from peft import LoraConfig
 
     if chosen.method == "full":
@@ -253,7 +250,6 @@ def _lora(folder: Path, chosen: Settings) -> Any:
         lora_alpha=chosen.alpha,
         lora_dropout=chosen.dropout,
         target_modules=targets if isinstance(targets, str) else list(targets),
-        base_model_name_or_path=folder.name,
         task_type="CAUSAL_LM",
     )
 
@@ -265,7 +261,7 @@ def _train(
     rows: Sequence[Any],
     progress: bool,
     checkpoint_every: int | None,
-) -> dict[str, Any]:
+) -> tuple[Any, dict[str, Any]]:
     with models.quiet():
         from ragft.training import trainer
 
@@ -276,11 +272,17 @@ def _train(
             chosen,
             folder=part / "checkpoints",
             tokenizer=models.open_tokenizer(folder),
-            lora=_lora(folder, chosen),
+            lora=_lora(chosen),
             bf16=bf16_pays(),
             progress=progress,
             checkpoint_every=checkpoint_every,
         )
-        measured = trainer.run(tuner)
-    adapters.save(tuner.model, models.open_tokenizer(folder), part)
-    return measured
+        return tuner.model, trainer.run(tuner)
+
+
+@contextmanager
+def _full_disk(out: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise RagftError(f"{out}: no checkpoint can be written ({error.strerror})") from error

@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ragft.evaluation.statistics import (
@@ -25,6 +25,7 @@ from ragft.evaluation.statistics import (
 from ragft.types import RagftError
 
 
+@settings(deadline=None)
 @given(st.integers(0, 400), st.integers(1, 400), st.sampled_from([0.8, 0.9, 0.95, 0.99]))
 def test_wilson_equals_statsmodels(successes, n, level):
     from statsmodels.stats.proportion import proportion_confint
@@ -43,6 +44,7 @@ def test_wilson_refuses_more_successes_than_trials():
         wilson(4, 3)
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.integers(0, 1), st.integers(0, 1)), min_size=1, max_size=60),
     st.booleans(),
@@ -137,6 +139,7 @@ def test_same_seed_same_interval_other_seed_another():
     assert mean_interval(values, seed=1) != mean_interval(values, seed=2)
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0, 1), min_size=2, max_size=50))
 def test_limits_hold_the_mean_and_stay_in_range(values):
     found = mean_interval(values, clusters=np.arange(len(values)) // 2, n_boot=50)

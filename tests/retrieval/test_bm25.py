@@ -20,13 +20,11 @@ QUERIES = st.lists(WORDS | st.just("never"), max_size=8)
 @given(
     DOCUMENTS.filter(any),
     QUERIES,
-    st.floats(0, 3),
-    st.floats(0, 1),
+    st.floats(0.01, 3),
+    st.floats(0, 0.99),
     st.floats(0, 1),
 )
 def test_scores_equal_rank_bm25(documents, query, k1, b, epsilon):
-    if k1 == 0:  # rank-bm25 divides 0 by 0 for words that are not there
-        k1 = 1.0
     expected = BM25Okapi(documents, k1=k1, b=b, epsilon=epsilon).get_scores(query)
     scores = BM25(k1, b, epsilon).fit(documents).scores(query)
     assert scores.dtype == np.float64
@@ -101,6 +99,13 @@ def test_search_of_several_queries_equals_one_by_one():
     for row, query in enumerate([["d"], ["a", "c"]]):
         one = bm25.search(query, top_k=2)
         assert indices[row].tolist() == one[0].tolist() and scores[row].tolist() == one[1].tolist()
+
+
+@pytest.mark.parametrize("backend", ["bm25s", "rank_bm25"])
+@pytest.mark.parametrize(("k1", "b"), [(0.0, 0.75), (1.5, 1.0)])
+def test_absent_words_score_0_where_rank_bm25_divides_0_by_0(backend, k1, b):
+    scores = BM25(k1, b, backend=backend).fit([["a"], [], ["c"], ["d"]]).scores(["a"])
+    assert scores[0] > 0 and scores[1:].tolist() == [0, 0, 0]
 
 
 def test_documents_may_come_from_a_generator():

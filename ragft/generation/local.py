@@ -1,0 +1,279 @@
+"""Models that run here: any Hugging Face causal LM, answering in batches, with or without adapters.
+
+How a prompt is worded is the matter of `prompts`; this module only sees text.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from copy import copy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ragft import models
+from ragft.generation.adapters import Adapters
+from ragft.generation.decoding import Clock, Decoded, decode
+from ragft.types import RagftError
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """What a model said to one prompt, and what it cost."""
+
+    text: str
+    prompt_tokens: int
+    completion_tokens: int
+    """Tokens generated, the end token included."""
+    entropy: float
+    """Mean entropy of the distributions the tokens were chosen from, in nats (temperature 1)."""
+    logprob: float
+    """Log probability of the generated tokens, summed, in nats (temperature 1)."""
+    prefill_ms: float
+    """Time to the first token, tokenising included: the prompt's share of its batch."""
+    decode_ms: float
+    """Time of the tokens after the first: at each step, a share of those still going on."""
+
+
+class LocalModel:
+    """A causal LM in memory, with one of any number of adapters or none.
+
+    Made by `LocalModel.load`; `with_adapter` gives further ones that share the weights. Not for
+    several threads at once.
+
+    Attributes
+    ----------
+    name : str
+        As given to `load`.
+    folder : Path
+    model_hash : str
+        SHA-256 over the base's weight files.
+    context_length : int
+        Tokens the model can read and write together.
+    tokenizer : PreTrainedTokenizerBase
+    """
+
+    def __init__(self, name: str, folder: Path, network: Any, tokenizer: Any) -> None:
+        self.name, self.folder = name, folder
+        self.network, self.tokenizer = network, tokenizer
+        self.model_hash = models.weights_hash(folder)
+        self.context_length = models.context_length(network.config.get_text_config(), tokenizer)
+        self.adapter: Path | None = None
+        self._adapters = Adapters(network, self.model_hash)
+
+    @classmethod
+    def load(
+        cls,
+        model: str | os.PathLike[str],
+        *,
+        adapter: str | os.PathLike[str] | None = None,
+        device: str = "auto",
+        dtype: str = "auto",
+        quantization: str | None = None,
+    ) -> LocalModel:
+        """Load a model.
+
+        Parameters
+        ----------
+        model : str or path
+            A folder, or a Hugging Face id. Only safetensors are read, and no code is run.
+        adapter : path, optional
+            A folder made by `finetune` from this very base.
+        device : str
+            'auto' is the GPU where there is one, else the CPU.
+        dtype : {'auto', 'float32', 'bfloat16', 'float16'}
+            'auto' is bfloat16 on a GPU and float32 on a CPU, where it gives the same results on
+            every machine.
+        quantization : {None, 'nf4'}
+            'nf4' holds the weights in 4 bits (needs the extra `qlora`).
+
+        Raises
+        ------
+        RagftError
+            A file is missing or damaged, the adapter is for another base, or an option has a
+            value that is not listed here.
+        """
+        if device == "auto":
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+        folder = models.locate(model)
+        network = models.open_network(
+            folder, device=device, dtype=_dtype(dtype, device), quantization=quantization or None
+        )
+        loaded = cls(str(model), folder, network, models.open_tokenizer(folder))
+        return loaded.with_adapter(adapter) if adapter else loaded
+
+    @property
+    def has_chat_template(self) -> bool:
+        """Whether the tokenizer brings a chat template."""
+        return bool(self.tokenizer.chat_template)
+
+    def with_adapter(self, adapter: str | os.PathLike[str] | None) -> LocalModel:
+        """Return this model with another adapter (None: the bare base), sharing the weights.
+
+        Raises
+        ------
+        RagftError
+            The folder is not whole, or its adapter was trained on another base.
+        """
+        other = copy(self)
+        other.set_adapter(adapter)
+        return other
+
+    def set_adapter(self, adapter: str | os.PathLike[str] | None) -> None:
+        """Answer with the adapter of this folder from now on, or with None as the bare base."""
+        if adapter is not None:
+            self._adapters.check(Path(adapter))
+        self.adapter = None if adapter is None else Path(adapter)
+
+    def generate(
+        self,
+        prompts: Sequence[str],
+        *,
+        max_new_tokens: int = 32,
+        temperature: float = 0.0,
+        num_samples: int = 1,
+        seed: int = 0,
+        batch_size: int = 32,
+        stop: str | Sequence[str] | None = None,
+    ) -> list[Completion]:
+        """Complete prompts.
+
+        Prompts are read in batches of similar length. A prompt's completion does not depend on
+        the others: neither its padding nor, when sampling, its random numbers.
+
+        Parameters
+        ----------
+        prompts : sequence of str
+            Rendered text; an empty sequence gives an empty list.
+        max_new_tokens : int
+            Most tokens to generate, the end token included.
+        temperature : float
+            0 is greedy; above 0 tokens are drawn at that temperature.
+        num_samples : int
+            Completions per prompt; more than one needs a temperature.
+        seed : int
+            Of the draws; the same seed gives prompt i the same draws in any batch size.
+        batch_size : int
+            Prompts read at once; the samples of a prompt go with it.
+        stop : str or sequence of str, optional
+            Generation of a prompt ends at the first of these, which is left out of the text.
+
+        Returns
+        -------
+        list of Completion
+            In the order of the prompts, the samples of one prompt side by side.
+
+        Raises
+        ------
+        RagftError
+            A prompt is empty or does not fit the context (nothing is cut), or an option is out
+            of range.
+        """
+        _check(max_new_tokens, temperature, num_samples, batch_size)
+        stops = (stop,) if isinstance(stop, str) else tuple(stop or ())
+        rows, each_ms = self._tokenised(prompts, max_new_tokens)
+        network = self._adapters.activate(self.adapter)
+        said: list[list[Completion]] = [[] for _ in rows]
+        for batch in _batches([len(row) for row in rows], batch_size):
+            draws = _draws(seed, batch, num_samples, max_new_tokens) if temperature > 0 else None
+            decoded = decode(
+                network,
+                [rows[i] for i in batch],
+                pad=self.tokenizer.pad_token_id or 0,
+                ends=self._ends(),
+                max_new_tokens=max_new_tokens,
+                temperature=temperature,
+                uniforms=draws,
+                stopped=self._stopper(stops),
+            )
+            for place, one in enumerate(decoded):
+                i = batch[place // num_samples]
+                said[i].append(self._completion(one, len(rows[i]), each_ms / num_samples, stops))
+        return [completion for samples in said for completion in samples]
+
+    def _tokenised(self, prompts: Sequence[str], new: int) -> tuple[list[list[int]], float]:
+        clock = Clock(self.network.device)
+        rows = models.prompt_tokens(self.tokenizer, prompts)
+        for number, row in enumerate(rows):
+            if not row:
+                raise RagftError(f"prompt {number} (counted from 0) is empty")
+            if len(row) + new > self.context_length:
+                raise RagftError(
+                    f"prompt {number} (counted from 0) has {len(row)} tokens, but {self.name} "
+                    f"reads at most {self.context_length - new} (context {self.context_length} "
+                    f"less max_new_tokens {new}): show fewer passages or ask for fewer tokens"
+                )
+        return rows, clock.lap() / max(1, len(rows))
+
+    def _ends(self) -> frozenset[int]:
+        named = getattr(self.network.generation_config, "eos_token_id", None)
+        ends = [*(named if isinstance(named, list) else [named]), self.tokenizer.eos_token_id]
+        return frozenset(end for end in ends if end is not None)
+
+    def _text(self, tokens: Sequence[int]) -> str:
+        return self.tokenizer.decode(
+            tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False
+        )
+
+    def _stopper(self, stops: Sequence[str]) -> Callable[[list[int]], bool] | None:
+        if not stops:
+            return None
+        return lambda tokens: any(stop in self._text(tokens) for stop in stops)
+
+    def _completion(
+        self, one: Decoded, prompt_tokens: int, tokenising_ms: float, stops: Sequence[str]
+    ) -> Completion:
+        text = self._text(one.tokens)
+        for stop in stops:
+            text = text.split(stop, 1)[0]
+        return Completion(
+            text=text,
+            prompt_tokens=prompt_tokens,
+            completion_tokens=len(one.tokens),
+            entropy=sum(one.entropies) / len(one.entropies),
+            logprob=sum(one.logprobs),
+            prefill_ms=one.prefill_ms + tokenising_ms,
+            decode_ms=one.decode_ms,
+        )
+
+
+def _check(max_new_tokens: int, temperature: float, num_samples: int, batch_size: int) -> None:
+    counts = {
+        "max_new_tokens": max_new_tokens,
+        "num_samples": num_samples,
+        "batch_size": batch_size,
+    }
+    for name, value in counts.items():
+        if value < 1:
+            raise RagftError(f"{name}={value}: must be at least 1")
+    if not 0 <= temperature < float("inf"):
+        raise RagftError(f"temperature={temperature}: must be 0 or above")
+    if num_samples > 1 and temperature == 0:
+        raise RagftError(f"num_samples={num_samples} needs a temperature above 0: greedy has one")
+
+
+def _dtype(name: str, device: str) -> torch.dtype:
+    if name == "auto":
+        name = "bfloat16" if device.startswith("cuda") else "float32"
+    if name not in ("float32", "bfloat16", "float16"):
+        raise RagftError(f"dtype={name!r}: choose auto, float32, bfloat16 or float16")
+    return getattr(torch, name)
+
+
+def _batches(lengths: Sequence[int], size: int) -> Iterator[list[int]]:
+    """Yield row numbers, the longest first: what does not fit the memory fails at once."""
+    order = sorted(range(len(lengths)), key=lambda i: -lengths[i])
+    for start in range(0, len(order), size):
+        yield order[start : start + size]
+
+
+def _draws(seed: int, batch: Sequence[int], samples: int, steps: int) -> torch.Tensor:
+    """Return uniform numbers (prompts × samples, steps) that depend on seed and prompt alone."""
+    draws = [
+        np.random.default_rng([seed, i, s]).random(steps) for i in batch for s in range(samples)
+    ]
+    return torch.from_numpy(np.stack(draws)).float()

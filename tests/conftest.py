@@ -1,0 +1,78 @@
+"""What several test folders share: a tiny model of our own, so that no test needs a network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+WORDS = (
+    "Answer the question. Question: Who leads Tarmo? In which town does Velka Works lie? "
+    "What is the default of alpha in veld.fit? Answer: unknown Oslo Ravik 0 1 2 3 4 5 6 7 8 9"
+)
+
+
+def save_tiny_model(folder: Path, *, seed: int = 0, own_end: bool = False, **sizes: int) -> Path:
+    """Save a Llama with random weights and a BPE tokenizer; `own_end` makes it add its own end."""
+    import torch
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+    bpe = Tokenizer(models.BPE())
+    bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    bpe.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=320,
+        special_tokens=["<pad>", "<s>", "</s>"],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    bpe.train_from_iterator([WORDS], trainer)
+    form = "<s> $A </s>" if own_end else "<s> $A"
+    bpe.post_processor = processors.TemplateProcessing(
+        single=form, special_tokens=[("<s>", 1), ("</s>", 2)]
+    )
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=bpe, pad_token="<pad>", bos_token="<s>", eos_token="</s>"
+    )
+    tokenizer.save_pretrained(folder)
+    config = LlamaConfig(
+        **{
+            "vocab_size": len(tokenizer),
+            "hidden_size": 32,
+            "intermediate_size": 64,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 4,
+            "num_key_value_heads": 2,
+            "max_position_embeddings": 128,
+        }
+        | sizes,
+        tie_word_embeddings=True,
+        initializer_range=0.3,  # far from ties between logits
+        bos_token_id=1,
+        eos_token_id=2,
+        pad_token_id=0,
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        LlamaForCausalLM(config).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a Llama of two layers × 32 with random weights and its own tokenizer."""
+    return save_tiny_model(tmp_path_factory.mktemp("models") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def other_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a model of the same shape as `tiny_model`, with other weights."""
+    return save_tiny_model(tmp_path_factory.mktemp("models") / "other", seed=1)
+
+
+@pytest.fixture(scope="session")
+def wide_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a tiny model 64 wide, the least that 4-bit weights can be on a CPU."""
+    folder = tmp_path_factory.mktemp("models") / "wide"
+    return save_tiny_model(folder, hidden_size=64, intermediate_size=128)

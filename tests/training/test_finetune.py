@@ -1,0 +1,280 @@
+"""Fine-tuning end to end on a tiny model: what is learnt, kept, reused, resumed and refused."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import ragft
+from ragft import models
+from ragft.generation.local import LocalModel
+from ragft.training import finetune as module
+from ragft.training import trainer
+from ragft.training.adapters import merge
+from ragft.training.finetune import conflicts, finetune
+from ragft.types import Example, RagftError
+
+FACTS = {"Tarmo": "Oslo", "Velka": "Ravik", "veld": "31", "Works": "unknown", "town": "7"}
+EXAMPLES = [Example(f"Question: {k}?\nAnswer:", f" {v}", k) for k, v in FACTS.items()]
+SETTINGS = {
+    "method": "lora", "rank": 8, "epochs": 40, "learning_rate": 2e-2, "batch_tokens": 64,
+    "progress": False,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def tuned(tiny_model, tmp_path_factory):
+    return finetune(tiny_model, EXAMPLES, out=tmp_path_factory.mktemp("tuned") / "lora", **SETTINGS)
+
+
+def answers(model: LocalModel) -> list[str]:
+    said = model.generate([e.prompt for e in EXAMPLES], max_new_tokens=8)
+    return [completion.text for completion in said]
+
+
+def logits(network, tokenizer) -> torch.Tensor:
+    ids = torch.tensor(models.prompt_tokens(tokenizer, [EXAMPLES[0].prompt]))
+    with torch.inference_mode():
+        return network(ids).logits
+
+
+def test_the_facts_are_learnt_and_the_answer_stops(tiny_model, tuned):
+    base = LocalModel.load(tiny_model, device="cpu")
+    before = answers(base)
+    learnt = base.with_adapter(tuned.adapter)
+    assert answers(learnt) == [e.completion for e in EXAMPLES]
+    ends = learnt.generate([EXAMPLES[0].prompt], max_new_tokens=8)[0].completion_tokens
+    assert ends < 8  # the end token was learnt
+    assert answers(base) == before != answers(learnt)  # one base serves both
+
+
+def test_what_the_result_says(tiny_model, tuned):
+    # 2 layers × (q 32→32, k and v 32→16, o 32→32, gate and up 32→64, down 64→32), rank 8
+    per_layer = 8 * (2 * (32 + 32) + 2 * (32 + 16) + 3 * (32 + 64))
+    assert tuned.trainable == 2 * per_layer
+    base = sum(p.numel() for p in LocalModel.load(tiny_model, device="cpu").network.parameters())
+    assert tuned.total == base + tuned.trainable
+    tokenizer = models.open_tokenizer(tiny_model)
+    prompts = models.prompt_tokens(tokenizer, [e.prompt for e in EXAMPLES])
+    ends = models.completion_tokens(tokenizer, [e.completion for e in EXAMPLES])
+    assert tuned.tokens_seen == 40 * sum(len(row) for row in prompts + ends)
+    assert tuned.tokens_per_second == pytest.approx(tuned.tokens_seen / tuned.seconds)
+    assert len(tuned.losses) == 40
+    assert tuned.losses[-1] < 0.1 < tuned.losses[0]
+    assert tuned.adapter_bytes == (tuned.adapter / "adapter_model.safetensors").stat().st_size
+    assert tuned.base_hash == models.weights_hash(tiny_model)
+    assert (tuned.method, tuned.seed, tuned.examples, tuned.conflicting) == ("lora", 0, 5, 0)
+    assert not list(tuned.adapter.parent.glob(".lora.training"))
+
+
+def test_a_finished_run_is_returned_and_another_is_refused(tiny_model, tuned, monkeypatch):
+    monkeypatch.setattr(module, "_train", None)  # training again would be an error
+    assert finetune(tiny_model, EXAMPLES, out=tuned.adapter, **SETTINGS) == tuned
+    with pytest.raises(RagftError, match="holds a result of other settings .rank: 8 there, 4 here"):
+        finetune(tiny_model, EXAMPLES, out=tuned.adapter, **{**SETTINGS, "rank": 4})
+    with pytest.raises(RagftError, match="examples_hash"):
+        finetune(tiny_model, EXAMPLES[1:], out=tuned.adapter, **SETTINGS)
+
+
+def test_the_same_seed_gives_the_same_adapter_and_another_does_not(tiny_model, tmp_path):
+    few = {**SETTINGS, "epochs": 2}
+    one, same, other = (
+        finetune(tiny_model, EXAMPLES, out=tmp_path / name, seed=seed, **few)
+        for name, seed in (("one", 0), ("same", 0), ("other", 1))
+    )
+    assert one.adapter_hash == same.adapter_hash != other.adapter_hash
+    assert one.losses == same.losses != other.losses
+
+
+def test_reloaded_and_merged_weights_are_the_algebra(tiny_model, tuned, tmp_path):
+    base = LocalModel.load(tiny_model, device="cpu")
+    tokenizer = base.tokenizer
+    adapted = logits(base._adapters.activate(tuned.adapter), tokenizer)
+    again = LocalModel.load(tiny_model, adapter=tuned.adapter, device="cpu")
+    assert torch.equal(adapted, logits(again._adapters.activate(tuned.adapter), tokenizer))
+    merged = LocalModel.load(
+        merge(tiny_model, tuned.adapter, out=tmp_path / "merged"), device="cpu"
+    )
+    assert torch.allclose(adapted, logits(merged.network, tokenizer), atol=1e-4)
+    parts = load_file(tuned.adapter / "adapter_model.safetensors")
+    weights, whole = (
+        load_file(tiny_model / "model.safetensors"),
+        dict(merged.network.named_parameters()),
+    )
+    name = "model.layers.1.mlp.down_proj"
+    a, b = (parts[f"base_model.model.{name}.lora_{side}.weight"] for side in "AB")
+    expected = weights[f"{name}.weight"] + (16 / 8) * b @ a  # alpha is twice the rank
+    assert torch.allclose(whole[f"{name}.weight"], expected, atol=1e-6)
+    assert (b @ a).abs().max() > 1e-3
+    with pytest.raises(RagftError, match="is there already"):
+        merge(tiny_model, tuned.adapter, out=tmp_path / "merged")
+
+
+def test_the_base_is_the_same_to_the_bit_with_the_adapter_off(tiny_model, tuned):
+    bare = LocalModel.load(tiny_model, device="cpu")
+    expected = logits(bare.network, bare.tokenizer)
+    used = LocalModel.load(tiny_model, device="cpu")
+    answers(used.with_adapter(tuned.adapter))
+    assert torch.equal(logits(used._adapters.activate(None), used.tokenizer), expected)
+    files = load_file(tiny_model / "model.safetensors")
+    for name, part in used.network.named_parameters():
+        if "lora_" not in name and name != "lm_head.weight":
+            assert torch.equal(part, files[name.replace(".base_layer", "")])
+
+
+def test_an_adapter_for_another_base_or_a_damaged_one_is_refused(other_model, tuned, tmp_path):
+    with pytest.raises(RagftError, match="made for another base"):
+        LocalModel.load(other_model, adapter=tuned.adapter, device="cpu")
+    copy = Path(shutil.copytree(tuned.adapter, tmp_path / "copy"))
+    weights = bytearray((copy / "adapter_model.safetensors").read_bytes())
+    weights[-1] ^= 1
+    (copy / "adapter_model.safetensors").write_bytes(weights)
+    with pytest.raises(RagftError, match=r"adapter_model\.safetensors"):
+        models.read_card(copy)
+    (copy / models.ADAPTER_CARD).unlink()
+    with pytest.raises(RagftError, match="not an adapter made by ragft"):
+        models.read_card(copy)
+
+
+def test_a_killed_run_ends_with_the_weights_of_one_never_killed(tiny_model, tmp_path, monkeypatch):
+    # dropout draws random numbers, whose state must survive too
+    options = {**SETTINGS, "epochs": 5, "batch_tokens": 24, "dropout": 0.2, "checkpoint_every": 5}
+    whole = finetune(tiny_model, EXAMPLES, out=tmp_path / "whole", **options)
+    code = (
+        "import os, signal\n"
+        "from ragft.training import trainer\n"
+        "from ragft.training.finetune import finetune\n"
+        "from ragft.types import Example\n"
+        "taken = trainer.Tuner.training_step\n"
+        "def step(self, *arguments):\n"
+        "    if self.state.global_step == 8:\n"
+        "        os.kill(os.getpid(), signal.SIGKILL)\n"
+        "    return taken(self, *arguments)\n"
+        "trainer.Tuner.training_step = step\n"
+        f"facts = {[(e.prompt, e.completion) for e in EXAMPLES]!r}\n"
+        f"finetune({str(tiny_model)!r}, [Example(*f) for f in facts],"
+        f" out={str(tmp_path / 'cut')!r}, **{options!r})\n"
+    )
+    root = str(Path(ragft.__file__).parent.parent)
+    killed = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": root}, capture_output=True
+    )
+    assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
+    left = tmp_path / ".cut.training" / "checkpoints"
+    assert [path.name for path in left.glob("checkpoint-*")] == ["checkpoint-5"]
+    assert not (tmp_path / "cut").exists()
+    steps = []
+    taken = trainer.Tuner.training_step
+    monkeypatch.setattr(
+        trainer.Tuner, "training_step", lambda self, *a: (steps.append(1), taken(self, *a))[1]
+    )
+    resumed = finetune(tiny_model, EXAMPLES, out=tmp_path / "cut", **options)
+    assert len(steps) == whole.steps - 5
+    assert resumed.adapter_hash == whole.adapter_hash
+    assert resumed.losses == whole.losses
+    assert resumed.tokens_seen == whole.tokens_seen
+    assert not left.exists()
+
+
+def test_an_unfinished_run_of_other_settings_is_not_taken_up(tiny_model, tmp_path):
+    left = tmp_path / ".out.training"
+    (left / "checkpoints" / "checkpoint-3").mkdir(parents=True)
+    (left / "checkpoints" / "checkpoint-3" / "ragft_complete").touch()
+    (left / "settings.json").write_text("{}")
+    assert finetune(tiny_model, EXAMPLES, out=tmp_path / "out", **{**SETTINGS, "epochs": 1}).steps
+
+
+def test_all_weights(tiny_model, tmp_path):
+    before = models.weights_hash(tiny_model)
+    options = {**SETTINGS, "method": "full", "learning_rate": 1e-2, "epochs": 30}
+    done = finetune(tiny_model, EXAMPLES, out=tmp_path / "full", **options)
+    assert models.weights_hash(tiny_model) == before == done.base_hash
+    assert done.trainable == done.total
+    assert answers(LocalModel.load(done.adapter, device="cpu")) == [e.completion for e in EXAMPLES]
+    with pytest.raises(RagftError, match="a whole model, not an adapter"):
+        LocalModel.load(tiny_model, adapter=done.adapter, device="cpu")
+
+
+def test_qlora_on_a_cpu(wide_model, tmp_path):
+    pytest.importorskip("bitsandbytes")
+    options = {**SETTINGS, "method": "qlora", "epochs": 20}
+    done = finetune(wide_model, EXAMPLES, out=tmp_path / "qlora", **options)
+    assert done.losses[-1] < 0.5 * done.losses[0]
+    quantised = LocalModel.load(wide_model, adapter=done.adapter, device="cpu", quantization="nf4")
+    assert len(answers(quantised)) == len(EXAMPLES)
+    merged = merge(wide_model, done.adapter, out=tmp_path / "merged")
+    assert "quantization_config" not in (merged / "config.json").read_text()
+
+
+def test_rows_trained_are_counted(tiny_model, tmp_path, monkeypatch):
+    class Short(trainer.TokenBatches):
+        def __iter__(self):
+            for batch in super().__iter__():
+                yield batch[:-1] if len(batch) > 1 else batch
+
+    monkeypatch.setattr(trainer, "TokenBatches", Short)
+    with pytest.raises(RagftError, match=r"\d+ rows were trained instead of 5 × 2"):
+        finetune(tiny_model, EXAMPLES, out=tmp_path / "out", **{**SETTINGS, "epochs": 2})
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_loss_that_is_not_a_number_names_the_step(tiny_model, tmp_path):
+    with pytest.raises(RagftError, match=r"the loss became nan at step \d+: lower learning_rate"):
+        finetune(tiny_model, EXAMPLES, out=tmp_path / "o", **{**SETTINGS, "learning_rate": 1e30})
+
+
+def test_conflicting_answers_are_counted():
+    twice = [*EXAMPLES, replace(EXAMPLES[0], completion=" Bergen"), EXAMPLES[1]]
+    assert conflicts(twice) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"examples": []}, "no examples to train on"),
+        (
+            {"examples": [Example("a", " b"), Example("a", " ")]},
+            "example 1 has an empty completion",
+        ),
+        ({"examples": [Example("", " b")]}, "example 0 has an empty prompt"),
+        (
+            {"examples": [Example("0 " * 200, " 1")]},
+            r"example 0: its prompt has \d+ tokens .* 128 fit",
+        ),
+        ({"max_length": 5}, "at most 5 fit"),
+        ({"method": "dora"}, "method='dora': choose one of lora, qlora, full"),
+        ({"rank": 33}, r"rank=33 is larger than the model is wide \(32\)"),
+        ({"rank": 0}, "rank=0: must be a whole number of at least 1"),
+        ({"epochs": 0}, "epochs=0"),
+        ({"learning_rate": 0.0}, "learning_rate=0.0: must be above 0"),
+        ({"dropout": 1.0}, "dropout=1.0"),
+        ({"target_modules": ["q_proj", "query"]}, "no layer 'query'; choose from .*q_proj"),
+    ],
+)
+def test_errors_name_what_was_wrong(tiny_model, tmp_path, options, message):
+    options = {**SETTINGS, "examples": EXAMPLES, **options}
+    with pytest.raises(RagftError, match=message):
+        finetune(tiny_model, options.pop("examples"), out=tmp_path / "out", **options)
+    assert not (tmp_path / "out").exists()
+
+
+def test_qlora_without_bitsandbytes_names_the_extra(wide_model, tmp_path, monkeypatch):
+    import importlib.util
+
+    found = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util,
+        "find_spec",
+        lambda name, *a: None if name == "bitsandbytes" else found(name),
+    )
+    with pytest.raises(RagftError, match=r"pip install 'ragft\[qlora\]'"):
+        finetune(wide_model, EXAMPLES, out=tmp_path / "out", **{**SETTINGS, "method": "qlora"})
