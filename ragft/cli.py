@@ -49,6 +49,7 @@ def parser() -> argparse.ArgumentParser:
     _add_corpus(commands)
     _add_doctor(commands)
     _add_model(commands)
+    _add_readme(commands)
     return top
 
 
@@ -241,6 +242,7 @@ def _add_model(commands: Any) -> None:
         "--package", default="scikit-learn", help="real signatures to read; '' for none"
     )
     test.add_argument("--profile", default="cpu", choices=PROFILES)
+    test.add_argument("--record", metavar="FILE", help="keep the scores with their provenance")
     _json_option(test)
 
 
@@ -264,7 +266,25 @@ def _evaluate(options: argparse.Namespace) -> int:
         base=options.profile,
     )
     values = {name: interval.to_dict() for name, interval in found.items()}
+    if options.record:
+        from ragft.experiments.embedded import scores_record
+        from ragft.records import atomic_write, to_json
+
+        atomic_write(options.record, to_json(scores_record(options.model, values)))
     _print(options, values, intervals_text(values))
+    return 0
+
+
+def _add_readme(commands: Any) -> None:
+    command = _command(commands, "readme", _readme, "write the tables of Markdown files anew")
+    command.add_argument("files", nargs="+", metavar="FILE")
+
+
+def _readme(options: argparse.Namespace) -> int:
+    from ragft.readme import fill
+
+    for name in options.files:
+        print(f"{name}: {'changed' if fill(name) else 'as it was'}")
     return 0
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from ragft.corpora.corpus import Corpus
+    from ragft.types import Hit
 
 
 def publish(figure: Figure, folder: str | Path, name: str, record: Mapping[str, Any]) -> Path:
@@ -77,7 +78,8 @@ def columns(rows: Sequence[Sequence[str]]) -> str:
     return "\n".join([lines[0], "  ".join("-" * w for w in widths), *lines[1:]])
 
 
-def _number(value: float | None, form: str = ".1f") -> str:
+def number(value: float | None, form: str = ".1f") -> str:
+    """Return a number in a format; '–' where it is undefined."""
     return "–" if _absent(value) else format(value, form)
 
 
@@ -91,14 +93,14 @@ def comparison_text(result: Mapping[str, Any]) -> str:
             str(row["n"]),
             str(row["seeds"]),
             *(percent(row[share]) for share in shares),
-            _number(row["latency_ms"]["p50"]),
-            _number(row["latency_ms"]["p95"]),
-            _number(row["training_seconds"]),
+            number(row["latency_ms"]["p50"]),
+            number(row["latency_ms"]["p95"]),
+            number(row["training_seconds"]),
         ]
         for row in result["arms"]
     ]
     pairs = [
-        [f"{d['a']} − {d['b']}", percent(d), _number(d["p"], ".3f")]
+        [f"{d['a']} − {d['b']}", percent(d), number(d["p"], ".3f")]
         for d in result["differences"]
         if _told(d["a"], d["b"], [row["arm"] for row in result["arms"]])
     ]
@@ -130,7 +132,7 @@ def intervals_text(values: Mapping[str, Mapping[str, Any]]) -> str:
     """Return named intervals, in per cent; seconds as they are."""
     rows = [["score", "value [95 %]", "n"]]
     for name, interval in values.items():
-        shown = _number(interval["mean"]) if "seconds" in name else percent(interval)
+        shown = number(interval["mean"]) if "seconds" in name else percent(interval)
         rows.append([name, shown, str(interval["n"])])
     return columns(rows)
 
@@ -213,3 +215,12 @@ def drift_note(name: str, summary: pd.DataFrame, record: Mapping[str, Any]) -> s
         f"n = {counts.min()} to {counts.max()} changed facts a point. "
         f"Corpus: {name}, {len(record['parameters']['days'])} releases. {model_line(record)}"
     )
+
+
+def hits_frame(hits: Sequence[Hit]) -> pd.DataFrame:
+    """Return the passages of a search, best first; as a DataFrame they are shown escaped."""
+    import pandas as pd
+
+    columns = ["rank", "score", "from", "text"]
+    rows = [(h.rank, h.score, h.passage.valid_from, h.passage.text) for h in hits]
+    return pd.DataFrame(rows, columns=columns).set_index("rank")

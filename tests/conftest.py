@@ -76,3 +76,9 @@ def wide_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a tiny model 64 wide, the least that 4-bit weights can be on a CPU."""
     folder = tmp_path_factory.mktemp("models") / "wide"
     return save_tiny_model(folder, hidden_size=64, intermediate_size=128)
+
+
+@pytest.fixture(scope="session")
+def ending_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a tiny model whose tokenizer puts an end token behind every text."""
+    return save_tiny_model(tmp_path_factory.mktemp("models") / "ending", own_end=True)

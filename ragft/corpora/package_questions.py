@@ -97,6 +97,41 @@ def package_questions(
     ]
 
 
+def questions_about(
+    corpus: Corpus, keys: Sequence[str], day: date, *, wording: int = 0
+) -> list[Question]:
+    """Ask about given facts on a day, leaving out those that do not hold on it.
+
+    Parameters
+    ----------
+    corpus : Corpus
+        A whole history.
+    keys : sequence of str
+        'qualified name:parameter', as in `metadata.key`; the order is kept.
+    day : date
+    wording : int
+        Index into `WORDINGS`.
+    """
+    _check(1, wording, 0)
+    history = _history(corpus)
+    asked = []
+    for key in keys:
+        facts = history[tuple(key.rsplit(":", 1))]
+        if any(f.holds_on(day) for f in facts):
+            old = _old_value(facts, day, None)
+            asked.append(_question(corpus, facts, day, wording, old, answerable=True))
+    return asked
+
+
+def values_on(corpus: Corpus, day: date) -> dict[str, str]:
+    """Return the default of every 'qualified name:parameter' that holds on a day."""
+    return {
+        f"{f.subject}:{f.relation}": f.value
+        for f in corpus.facts
+        if f.kind == "default" and f.holds_on(day)
+    }
+
+
 def _check(n: int, wording: int, unanswerable: float) -> None:
     if n < 1:
         raise RagftError(f"n must be at least 1, not {n}.")

@@ -18,6 +18,8 @@ from ragft.corpora.package_questions import (
     TRAINING_WORDINGS,
     WORDINGS,
     package_questions,
+    questions_about,
+    values_on,
 )
 from ragft.corpora.releases import (
     Release,
@@ -39,7 +41,9 @@ __all__ = [
     "package_questions",
     "package_releases",
     "parse_package_spec",
+    "questions_about",
     "read_dates",
+    "values_on",
 ]
 
 

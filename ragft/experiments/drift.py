@@ -6,6 +6,7 @@ it was, or is refreshed; what was true once and is still said shows as stale.
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import date
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from ragft.corpora import packages
 from ragft.corpora.corpus import Corpus
+from ragft.evaluation.text import same_value
 from ragft.experiments.grid import Grid
 from ragft.experiments.tasks import Task
 from ragft.profiles import Profile, profile
@@ -57,39 +59,32 @@ def known_on(corpus: Corpus, day: date) -> Corpus:
     return Corpus(tuple(held), tuple(facts), name=f"{corpus.name} as known on {day}")
 
 
-def asked_over(
-    corpus: Corpus, days: Sequence[date], facts: int, *, wording: int, seed: int = 0
-) -> dict[date, list[Question]]:
-    """Return the same facts asked on every day: those that change after the first day first.
+def followed(corpus: Corpus, days: Sequence[date], count: int, seed: int = 0) -> dict[str, bool]:
+    """Choose the facts to follow: those that change after the first day first, then others.
 
-    A fact that is gone on a later day is not asked on that day.
+    Returns
+    -------
+    dict of str to bool
+        Key of the fact ('qualified name:parameter') and whether it changes later; at most
+        `count`, in an order drawn from `seed`.
     """
-    first, *later = days
-    every = len(corpus.facts)
-    options = {"seed": seed, "wording": wording, "unanswerable": 0.0}
-    by_day = {
-        day: {
-            q.metadata["key"]: q
-            for q in packages.package_questions(corpus, day, n=every, **options)
-        }
-        for day in days
-    }
-    start = by_day[first]
-    moves = {
-        key
-        for key, question in start.items()
-        for day in later
-        if key in by_day[day] and by_day[day][key].answers_on(day) != question.answers_on(first)
-    }
-    chosen = [*(k for k in start if k in moves), *(k for k in start if k not in moves)][:facts]
-    return {
-        day: [
-            replace(by_day[day][k], metadata={**by_day[day][k].metadata, "changed": k in moves})
-            for k in chosen
-            if k in by_day[day]
-        ]
-        for day in days
-    }
+    start = packages.values_on(corpus, days[0])
+    later = [packages.values_on(corpus, day) for day in days[1:]]
+    moves = {k for k, v in start.items() if any(not same_value(now.get(k, v), v) for now in later)}
+    keys = sorted(start)
+    random.Random(f"followed-{seed}").shuffle(keys)
+    keys.sort(key=lambda k: k not in moves)
+    return {key: key in moves for key in keys[:count]}
+
+
+def asked_on(
+    corpus: Corpus, facts: dict[str, bool], day: date, wording: int
+) -> tuple[Question, ...]:
+    """Ask about the facts that still exist on `day`."""
+    questions = packages.questions_about(corpus, list(facts), day, wording=wording)
+    return tuple(
+        replace(q, metadata={**q.metadata, "changed": facts[q.metadata["key"]]}) for q in questions
+    )
 
 
 class _Timeline:
@@ -103,11 +98,12 @@ class _Timeline:
         if len(self.days) < 2:
             raise RagftError(f"packages:{spec}: one release only; drift needs two or more")
         held_out, *_ = packages.HELD_OUT_WORDINGS
-        self.asked = asked_over(self.corpus, self.days, facts, wording=held_out)
+        chosen = followed(self.corpus, self.days, facts)
+        self.asked = {day: asked_on(self.corpus, chosen, day, held_out) for day in self.days}
         self.taught = tuple(
             q
             for wording in packages.TRAINING_WORDINGS[: sizes.wordings]
-            for q in asked_over(self.corpus, self.days, facts, wording=wording)[self.days[0]]
+            for q in asked_on(self.corpus, chosen, self.days[0], wording)
         )
 
     def _starts(self, day: date) -> bool:
@@ -121,9 +117,7 @@ class _Timeline:
         for day in self.days:
             fresh = known_on(self.corpus, day)
             for policy, corpus in (("never", stale), ("refreshed", fresh)):
-                task = Task(
-                    f"packages:{self.spec}", corpus, day, tuple(self.asked[day]), self.taught
-                )
+                task = Task(f"packages:{self.spec}", corpus, day, self.asked[day], self.taught)
                 found[policy, day] = Grid(task, self.sizes, self.records, self.corpus)
         return found
 

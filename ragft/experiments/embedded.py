@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from statistics import mean
+from typing import Any
 
+from ragft import models, runtime
 from ragft.arms.base import Decoding
 from ragft.arms.finetuned import FineTuned, training_of
 from ragft.arms.given import Given
@@ -27,6 +30,7 @@ from ragft.evaluation.statistics import Interval, mean_interval, seed_interval
 from ragft.evaluation.text import same_value
 from ragft.experiments.tasks import package_task, world_task
 from ragft.generation.local import LocalModel
+from ragft.generation.names import model_folder
 from ragft.profiles import Profile, profile
 from ragft.training.from_questions import fact_examples
 from ragft.types import UNKNOWN, Answer, Document, Passage, Question
@@ -238,3 +242,16 @@ def evaluate_model(
         found["package_read"] = evaluate_package(model, package, n)
     found["seconds"] = Interval(time.perf_counter() - began, float("nan"), float("nan"), 1, "clock")
     return found
+
+
+def scores_record(model: str | Path, scores: Mapping[str, Any]) -> dict[str, Any]:
+    """Return scores with what they were measured on, as the model card quotes them."""
+    return {
+        "model": str(model),
+        "model_hash": models.weights_hash(models.locate(model_folder(model))),
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "hardware": runtime.hardware(),
+        "packages": runtime.package_versions(),
+        "commit": runtime.git_commit(),
+        "scores": scores,
+    }

@@ -17,6 +17,7 @@ from ragft.experiments.tasks import Task
 from ragft.generation.names import model_folder
 from ragft.profiles import Profile
 from ragft.records import Records, Run, content_key, sha256_json
+from ragft.runtime import cache_dir
 from ragft.types import Question
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from ragft.arms.base import Arm
     from ragft.arms.finetuned import Training
+    from ragft.arms.library import Library
 
 TRAINED = ("finetuned", "finetuned_rag", "raft", "placebo", "oracle_raft")
 """Arms that have one run per training seed; the others have one."""
@@ -33,6 +35,10 @@ TIMED = 12
 
 VERSION = 1
 """Raised when the meaning of a cell changes, so that older cells are not reused."""
+
+
+_libraries: dict[tuple, Library] = {}
+"""The last index made, so that grids over the same corpus share it."""
 
 
 class Grid:
@@ -62,19 +68,33 @@ class Grid:
 
         return load_model(self.sizes.model, device=self.sizes.device, dtype=self.sizes.dtype)
 
-    @cached_property
-    def library(self):
-        """The passages all retrieving arms share, indexed when the first one needs them."""
-        from ragft.arms.library import Library
+    @property
+    def library(self) -> Library:
+        """The passages that all retrieving arms share, indexed when the first one needs them."""
+        sizes = self.sizes
+        chunking = (self.task.chunking, sizes.chunk_size, sizes.chunk_overlap)
+        key = (self.task.corpus.content_hash, sizes.retriever, sizes.embedding_model, *chunking)
+        if key not in _libraries:
+            _libraries.clear()  # one at a time: an index can be large
+            _libraries[key] = self._indexed(*chunking)
+        return _libraries[key]
 
-        library = Library(
+    def _indexed(self, strategy: str, size: int, overlap: int) -> Library:
+        from ragft.arms.library import Library
+        from ragft.retrieval.dense import Embedder
+
+        embedder = None
+        if self.sizes.retriever != "bm25":
+            embedder = Embedder(self.sizes.embedding_model, cache=cache_dir() / "vectors")
+        made = Library(
             retriever=self.sizes.retriever,
-            strategy=self.task.chunking,
-            size=self.sizes.chunk_size,
-            overlap=self.sizes.chunk_overlap,
+            strategy=strategy,
+            size=size,
+            overlap=overlap,
+            embedder=embedder,
         )
-        library.prepare(self.task.corpus)
-        return library
+        made.prepare(self.task.corpus)
+        return made
 
     @cached_property
     def examples(self) -> dict[str, list]:

@@ -170,6 +170,8 @@ def merge(model: Any, adapter: str | os.PathLike[str], *, out: str | os.PathLike
         raise RagftError(f"{out}: is there already; choose another folder")
     card = models.read_card(adapter)
     models.check_base(adapter, card, models.weights_hash(folder))
+    if card["settings"]["method"] == "full":
+        raise RagftError(f"{adapter}: a whole model, not an adapter: there is nothing to merge")
     network = models.open_network(folder, device="cpu", dtype=torch.float32)
     merged = PeftModel.from_pretrained(network, str(adapter)).merge_and_unload()
     tokenizer = models.open_tokenizer(folder)

@@ -36,7 +36,7 @@ def finetune(
     alpha: float | None = None,
     dropout: float = 0.0,
     target_modules: str | Sequence[str] = "all-linear",
-    epochs: int = 20,
+    epochs: int = 12,
     learning_rate: float | None = None,
     batch_tokens: int = 1024,
     seed: int = 0,

@@ -169,4 +169,6 @@ def test_rows_hold_whole_lessons_and_mark_what_is_taught(tokenizer):
         text = tokenizer.decode(used.tolist(), skip_special_tokens=False)
         assert text.startswith(lessons.BOS) and text.endswith(lessons.EOS)
         assert (row[marks < 0] == tokenizer.token_to_id(lessons.PAD)).all()
-    assert 0 < (taught == 1).mean() < np.mean(taught >= 0) <= 1
+    assert 0 < (taught >= 1).mean() < np.mean(taught >= 0) <= 1
+    numbered = {tokenizer.id_to_token(int(i)) for i in ids[taught == 2]}
+    assert numbered and numbered <= set("0123456789")

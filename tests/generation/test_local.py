@@ -57,13 +57,14 @@ def test_rows_that_end_early_leave_the_others_as_they_were(tiny_model):
     model = LocalModel.load(tiny_model, device="cpu")
     free = model.generate(PROMPTS, max_new_tokens=12)
     tokens = [reference(model, prompt, 12)[0] for prompt in PROMPTS]
-    # declare the third token of the first answer an end token: some rows now stop early
-    model.network.generation_config.eos_token_id = [tokens[0][2], 2]
+    # declare the third token of the longest answer an end token: that row now stops early
+    end = max(tokens, key=len)[2]
+    model.network.generation_config.eos_token_id = [end, 2]
     said = model.generate(PROMPTS, max_new_tokens=12)
     lengths = {completion.completion_tokens for completion in said}
     assert min(lengths) <= 3 < max(lengths)
     for full, one, row in zip(free, said, tokens, strict=True):
-        cut = row.index(tokens[0][2]) + 1 if tokens[0][2] in row else len(row)
+        cut = row.index(end) + 1 if end in row else len(row)
         assert one.completion_tokens == min(cut, full.completion_tokens)
         assert one.text == model._text(row[: one.completion_tokens])
 

@@ -69,7 +69,7 @@ def test_what_the_result_says(tiny_model, tuned):
     assert tuned.tokens_seen == 40 * sum(len(row) for row in prompts + ends)
     assert tuned.tokens_per_second == pytest.approx(tuned.tokens_seen / tuned.seconds)
     assert len(tuned.losses) == 40
-    assert tuned.losses[-1] < 0.1 < tuned.losses[0]
+    assert tuned.losses[-1] < 0.3 < 3 < tuned.losses[0]
     assert tuned.adapter_bytes == (tuned.adapter / "adapter_model.safetensors").stat().st_size
     assert tuned.base_hash == models.weights_hash(tiny_model)
     assert (tuned.method, tuned.seed, tuned.examples, tuned.conflicting) == ("lora", 0, 5, 0)
@@ -202,6 +202,8 @@ def test_all_weights(tiny_model, tmp_path):
     assert answers(LocalModel.load(done.adapter, device="cpu")) == [e.completion for e in EXAMPLES]
     with pytest.raises(RagftError, match="a whole model, not an adapter"):
         LocalModel.load(tiny_model, adapter=done.adapter, device="cpu")
+    with pytest.raises(RagftError, match="there is nothing to merge"):
+        merge(tiny_model, done.adapter, out=tmp_path / "merged")
 
 
 def test_qlora_on_a_cpu(wide_model, tmp_path):

@@ -62,7 +62,7 @@ def _world(rng: random.Random, former: int = 0, subjects: int = 24) -> World:
         start=date(2008, 1, 1) + timedelta(days=rng.randrange(6500)),
         days=0,
         former=former,
-        facts_per_subject=rng.choice([2, 3, 3, 4]),
+        facts_per_subject=rng.choice([1, 1, 2, 3, 4]),
         names="pretraining",
         wordings="training",
     )

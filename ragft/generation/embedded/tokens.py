@@ -59,21 +59,25 @@ def save_tokenizer(tokenizer: Tokenizer, folder: Path) -> None:
     ).save_pretrained(folder)
 
 
-def encode(tokenizer: Tokenizer, lesson: Lesson) -> tuple[list[int], list[bool]]:
-    """Return token ids of a lesson and which of them are taught.
+def encode(tokenizer: Tokenizer, lesson: Lesson) -> tuple[list[int], list[int]]:
+    """Return token ids of a lesson and marks: 0 read, 1 taught, 2 the number of a citation.
 
     Pieces are encoded one by one, as prompt and completion are at inference.
     """
     ids: list[int] = []
-    taught: list[bool] = []
+    marks: list[int] = []
     for encoding, (_, is_taught) in zip(
         tokenizer.encode_batch([text for text, _ in lesson], add_special_tokens=False),
         lesson,
         strict=True,
     ):
         ids += encoding.ids
-        taught += [is_taught] * len(encoding.ids)
-    return ids, taught
+        if is_taught:
+            before = ["", *encoding.tokens]
+            marks += [2 if left == "[" else 1 for left in before[:-1]]
+        else:
+            marks += [0] * len(encoding.ids)
+    return ids, marks
 
 
 def rows(
@@ -86,7 +90,7 @@ def rows(
     Returns
     -------
     (ids, taught) : arrays of shape (count, length), int64 and int8
-        `taught` is 1 where a token carries full weight, 0 elsewhere, -1 on padding.
+        `taught` holds the marks of `encode`, and -1 on padding.
     """
     ids = np.zeros((count, length), np.int64)
     taught = np.full((count, length), -1, np.int8)
@@ -109,7 +113,7 @@ def rows(
 
 def _encoded(
     tokenizer: Tokenizer, draw: Callable[[], Lesson]
-) -> Iterator[tuple[list[int], list[bool]]]:
+) -> Iterator[tuple[list[int], list[int]]]:
     while True:
         yield encode(tokenizer, draw())
 

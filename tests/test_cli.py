@@ -1,0 +1,101 @@
+import json
+import subprocess
+import sys
+
+import pytest
+
+from ragft.cli import main, parser
+
+
+def documents(tmp_path, count=12):
+    rows = [{"id": f"d{n}", "contents": f"Item {n} costs {n + 5} coins."} for n in range(count)]
+    asked = [
+        {
+            "id": f"q{n}",
+            "question": f"What does item {n} cost?",
+            "golden_answers": [f"{n + 5} coins"],
+            "metadata": {"supporting": [f"d{n}"]},
+        }
+        for n in range(count)
+    ]
+    for name, lines in (("docs", rows), ("asked", asked)):
+        text = "".join(json.dumps(line) + "\n" for line in lines)
+        (tmp_path / f"{name}.jsonl").write_text(text)
+    return str(tmp_path / "docs.jsonl"), str(tmp_path / "asked.jsonl")
+
+
+def test_retrieve_prints_json_alone_and_writes_a_run(tmp_path, capsys):
+    docs, asked = documents(tmp_path)
+    run = tmp_path / "run.trec"
+    options = ["--documents", docs, "--questions", asked, "--retriever", "bm25", "--json"]
+    assert main(["retrieve", *options, "--top-k", "3", "--run", str(run)]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["n"] == 12 and found["recall@10"]["mean"] == 1.0
+    assert {"recall@10", "ndcg@10", "mrr", "queries_per_second"} <= set(found)
+    assert len(run.read_text().splitlines()) == 36
+
+
+def test_compare_prints_a_table_with_intervals(tmp_path, capsys, monkeypatch):
+    from tests.conftest import save_tiny_model
+
+    monkeypatch.setenv("RAGFT_CACHE", str(tmp_path / "cache"))
+    model = str(save_tiny_model(tmp_path / "m", max_position_embeddings=2048))
+    docs, asked = documents(tmp_path)
+    options = ["--corpus", docs, "--questions", asked, "--profile", "smoke", "--model", model]
+    options += ["--arms", "prompt", "rag", "--out", str(tmp_path / "out")]
+    assert main(["compare", *options]) == 0
+    text = capsys.readouterr().out
+    assert "accuracy %" in text and "prompt − rag" in text and "Record: " in text
+    assert main(["compare", *options, "--json"]) == 0
+    assert [row["arm"] for row in json.loads(capsys.readouterr().out)["arms"]] == ["prompt", "rag"]
+
+
+def test_corpus_writes_files_that_compare_can_read(tmp_path, capsys):
+    assert main(["corpus", "world", "--out", str(tmp_path), "--facts", "5", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["facts"] > 0
+    assert len((tmp_path / "questions.jsonl").read_text().splitlines()) == found["asked"]
+
+
+def test_doctor_names_versions_and_models(capsys):
+    assert main(["doctor", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["packages"]["torch"] and "embedded" in found["models"]
+    assert main(["doctor"]) == 0
+    assert "hardware:" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["retrieve", "--documents", "none.jsonl", "--questions", "x"], "none.jsonl"),
+        (["compare", "--facts", "0"], "--facts 0"),
+        (["compare", "--arms", "magic", "--out", "{tmp}"], "unknown arm 'magic'"),
+        (["run", "no_such.ipynb"], "no_such.ipynb"),
+        (["model", "evaluate", "--model", "{tmp}/none"], "none"),
+        (["compare", "--corpus", "{tmp}/empty.jsonl", "--questions", "q"], "empty.jsonl"),
+    ],
+)
+def test_errors_are_one_message_and_a_status(arguments, message, tmp_path, capsys):
+    (tmp_path / "empty.jsonl").write_text("")
+    assert main([a.format(tmp=tmp_path) for a in arguments]) == 1
+    captured = capsys.readouterr()
+    assert message in captured.err and captured.err.startswith("ragft: ")
+    assert captured.out == "" and "Traceback" not in captured.err
+
+
+@pytest.mark.parametrize(
+    "command", ["reproduce", "run", "compare", "retrieve", "corpus", "doctor", "model"]
+)
+def test_every_command_explains_itself(command, capsys):
+    with pytest.raises(SystemExit) as ended:
+        parser().parse_args([command, "--help"])
+    assert ended.value.code == 0
+    assert "usage: ragft " + command in capsys.readouterr().out
+
+
+def test_the_module_is_the_command():
+    done = subprocess.run(
+        [sys.executable, "-m", "ragft", "--help"], capture_output=True, text=True, check=True
+    )
+    assert "compare" in done.stdout

@@ -1,0 +1,78 @@
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from ragft.readme import fill, filled
+from ragft.types import RagftError
+
+ROOT = Path(__file__).parents[1]
+
+
+def interval(mean):
+    return {"mean": mean, "low": mean - 0.1, "high": mean + 0.1, "n": 9}
+
+
+RECORD = {
+    "date": "2026-01-02T03:04:05",
+    "parameters": {"corpus": "world", "facts": 9},
+    "seeds": [0, 1],
+    "profile": {"model": "embedded"},
+    "hardware": {"cores": 2, "cpu": "a chip"},
+    "results": {
+        "arms": [
+            {
+                "arm": "rag",
+                **{s: interval(0.5) for s in ("accuracy", "stale", "fabricated", "abstained")},
+                "confused": {"mean": None, "low": None, "high": None, "n": 0},
+                "latency_ms": {"p50": 12.3},
+                "training_seconds": None,
+            }
+        ]
+    },
+    "scores": {"read": interval(0.9), "lora_seconds": interval(31.0)},
+}
+BLOCK = "# Title\n<!-- ragft: {kind} r.json -->\nold\n<!-- /ragft -->\nend\n"
+
+
+def test_a_block_is_made_from_its_record(tmp_path):
+    (tmp_path / "r.json").write_text(json.dumps(RECORD))
+    text = filled(BLOCK.format(kind="comparison"), tmp_path)
+    assert "| RAG | 50.0 [40.0, 60.0] |" in text and "| – | 50.0" in text and "| 12 | – |" in text
+    assert "2026-01-02 · world · 9 facts · 2 training seeds" in text
+    assert "old" not in text and text.startswith("# Title\n") and text.endswith("end\n")
+    assert filled(text, tmp_path) == text
+
+
+def test_scores_are_in_per_cent_and_seconds_as_they_are(tmp_path):
+    (tmp_path / "r.json").write_text(json.dumps(RECORD))
+    text = filled(BLOCK.format(kind="scores"), tmp_path)
+    assert "| `read` | 90.0 [80.0, 100.0] | 9 |" in text
+    assert "| `lora_seconds` | 31.0 | 9 |" in text
+
+
+def test_filling_writes_only_what_changed(tmp_path):
+    (tmp_path / "r.json").write_text(json.dumps(RECORD))
+    (tmp_path / "R.md").write_text(BLOCK.format(kind="scores"))
+    assert fill(tmp_path / "R.md") is True
+    assert fill(tmp_path / "R.md") is False
+
+
+def test_missing_records_and_kinds_are_named(tmp_path):
+    with pytest.raises(RagftError, match=r"r\.json: the record behind a block is missing"):
+        filled(BLOCK.format(kind="scores"), tmp_path)
+    with pytest.raises(RagftError, match="block 'magic'"):
+        filled(BLOCK.format(kind="magic"), tmp_path)
+    with pytest.raises(RagftError, match="no such file"):
+        fill(tmp_path / "none.md")
+
+
+@pytest.mark.parametrize(
+    "path", [p for p in (ROOT / "README.md", *ROOT.glob("ragft/**/README.md")) if p.exists()],
+    ids=lambda p: str(p.relative_to(ROOT)),
+)  # fmt: skip
+def test_the_tables_in_the_repository_are_those_of_their_records(path):
+    text = path.read_text(encoding="utf-8")
+    assert re.search(r"<!-- ragft: ", text), "it quotes a record"
+    assert filled(text, path.parent) == text, f"run: ragft readme {path.relative_to(ROOT)}"
