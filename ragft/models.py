@@ -45,14 +45,19 @@ def quiet() -> Iterator[None]:
             hub.enable_progress_bar()
 
 
+EMBEDDED = Path(__file__).parent / "generation" / "embedded"
+SHIPPED = ("embedded", "resident")
+"""Names of the checkpoints that ship with the package."""
+
+
 def locate(model: str | os.PathLike[str]) -> Path:
     """Return the folder that holds a causal LM in safetensors.
 
     Parameters
     ----------
     model : str or path
-        A folder, or a Hugging Face model id (downloaded into the hub's own cache: weights in
-        safetensors, configuration and tokenizer only; no code).
+        One of `SHIPPED`, a folder, or a Hugging Face model id (downloaded into the hub's own
+        cache: weights in safetensors, configuration and tokenizer only; no code).
 
     Raises
     ------
@@ -60,7 +65,11 @@ def locate(model: str | os.PathLike[str]) -> Path:
         The id cannot be had, or the folder lacks a file; the message names it.
     """
     folder = Path(model)
-    if not folder.is_dir():
+    if str(model) in SHIPPED:
+        folder = EMBEDDED / f"{model}-model"
+        if not folder.is_dir():
+            raise RagftError(f"model {str(model)!r}: not part of this installation ({folder})")
+    elif not folder.is_dir():
         folder = _download(str(model))
     for name in ("config.json", "tokenizer.json|tokenizer.model|vocab.json|tokenizer_config.json"):
         if not any((folder / choice).is_file() for choice in name.split("|")):

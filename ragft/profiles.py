@@ -67,9 +67,9 @@ class Profile:
     """Rank of the LoRA matrices."""
     lora_alpha: int = 64
     """Scale of the LoRA update; the update is multiplied by lora_alpha / rank."""
-    epochs: int = 20
+    epochs: int = 12
     """Passes over the training examples."""
-    learning_rate: float = 2e-3
+    learning_rate: float = 4e-3
     """Peak learning rate of fine-tuning."""
     wordings: int = 2
     """Training examples made from each fact."""
@@ -77,7 +77,7 @@ class Profile:
     """Contexts from which a reading adapter learns (raft)."""
     reading_epochs: int = 2
     """Passes over them."""
-    train_tokens: int = 4096
+    train_tokens: int = 1024
     """Tokens in one training batch (rows are grouped by length to fill it)."""
     n_boot: int = 2000
     """Bootstrap resamples."""

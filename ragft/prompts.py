@@ -45,10 +45,18 @@ def one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def passage_line(number: int, text: str, day: date | None = None) -> str:
-    """Return the line under which passage `number` (from 1) is shown."""
-    dated = f"{day.isoformat()} | " if day else ""
-    return f"[{number}] {dated}{one_line(text)}"
+def passage_line(number: int, passage: Passage) -> str:
+    """Return the line under which passage `number` (from 1) is shown.
+
+    The title stands right behind the number, unless the text opens with it, and the date
+    at the end: a reader finds a number by the name beside it.
+    """
+    text, title = one_line(passage.text), one_line(passage.title)
+    # 'sklearn.svm.SVC (scikit-learn 1.5)' names a text that opens with 'sklearn.svm.SVC'.
+    opens = text.casefold().startswith(title.split(" (")[0].casefold())
+    header = "" if not title or opens else f"{title}: "
+    dated = f" ({passage.valid_from.isoformat()})" if passage.valid_from else ""
+    return f"[{number}] {header}{text}{dated}"
 
 
 def by_date(passages: Iterable[Passage]) -> list[Passage]:
@@ -86,7 +94,7 @@ def render(
         Ends in 'Answer:' without a space; a completion starts with one (`complete`).
     """
     lines = [instruction] if instruction else []
-    lines += [passage_line(n, p.text, p.valid_from) for n, p in enumerate(passages, 1)]
+    lines += [passage_line(n, p) for n, p in enumerate(passages, 1)]
     for asked, answered in demonstrations:
         lines += [f"Question: {one_line(asked)}", f"Answer: {one_line(answered)}"]
     return "\n".join([*lines, f"Question: {one_line(question)}", "Answer:"])
@@ -110,7 +118,7 @@ def messages(
             {"role": "user", "content": f"Question: {one_line(asked)}"},
             {"role": "assistant", "content": one_line(answered)},
         ]
-    shown = [passage_line(n, p.text, p.valid_from) for n, p in enumerate(passages, 1)]
+    shown = [passage_line(n, p) for n, p in enumerate(passages, 1)]
     asked = "\n".join([*shown, f"Question: {one_line(question)}"])
     return [*turns, {"role": "user", "content": asked}]
 

@@ -106,6 +106,12 @@ def comparison_text(result: Mapping[str, Any]) -> str:
     ]
     counts = ", ".join(f"{value} {name}" for name, value in result["counts"].items())
     parts = [columns([head, *rows]), f"Asked: {counts}. Intervals: 95 %."]
+    leaks = [
+        f"{row['arm']} trained on the words of {row['leakage']['questions']} asked questions."
+        for row in result["arms"]
+        if row["leakage"] and row["leakage"]["questions"]
+    ]
+    parts += leaks
     if pairs:
         parts.append(columns([["difference, accuracy in points", "a − b", "p"], *pairs]))
         parts.append("All pairs are in the record.")

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
-from types import MappingProxyType
 from typing import Any
 
 UNKNOWN = "unknown"
@@ -133,7 +132,7 @@ class Question:
     """Ids of the documents that hold the answer on `asked_on`."""
     cluster: str = ""
     """What the bootstrap resamples; '' means the subject (or the question itself without one)."""
-    metadata: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}), hash=False)
+    metadata: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     def answers_on(self, day: date | None) -> tuple[str, ...]:
         """Return the right answers on `day` (on any day where `day` is None)."""
@@ -176,7 +175,7 @@ class Answer:
     citations: tuple[str, ...] = ()
     """Ids of the cited passages."""
     hits: tuple[Hit, ...] = ()
-    stage_ms: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}), hash=False)
+    stage_ms: Mapping[str, float] = field(default_factory=dict, hash=False)
     prompt_tokens: int = 0
     completion_tokens: int = 0
     entropy: float = float("nan")

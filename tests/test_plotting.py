@@ -16,12 +16,15 @@ def shares():
     return pd.DataFrame([{"arm": arm, **row, **ends} for arm in ("rag", "prompt")])
 
 
+LINES = (("rag", "never", 0.5), ("rag", "refreshed", 0.9), ("prior", "", 0.52))
+
+
 def days():
     return pd.DataFrame(
         [
             {"arm": arm, "policy": policy, "day": day, "measure": "accuracy",
              "mean": mean, "low": mean - 0.05, "high": mean + 0.05}
-            for arm, policy, mean in (("rag", "never", 0.5), ("rag", "refreshed", 0.9), ("prior", "", 0.52))
+            for arm, policy, mean in LINES
             for day in pd.to_datetime([date(2020, 1, 1), date(2021, 1, 1)])
         ]
     )  # fmt: skip

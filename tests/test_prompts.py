@@ -17,16 +17,26 @@ def test_a_prompt_is_written_out():
         "Where is\nit?", shown, instruction="Read.", demonstrations=[("Who?", "Ann")]
     )
     assert text == (
-        "Read.\n[1] 2024-01-02 | One.\n[2] Two. Question: no?\n"
+        "Read.\n[1] One. (2024-01-02)\n[2] Two. Question: no?\n"
         "Question: Who?\nAnswer: Ann\nQuestion: Where is it?\nAnswer:"
     )
 
 
 @given(st.text())
 def test_no_passage_can_open_a_line_of_its_own(text):
-    assert "\n" not in prompts.passage_line(1, text)
+    assert "\n" not in prompts.passage_line(1, passage(1, text))
     rendered = prompts.render("Q?", [passage(1, text)], instruction="I")
     assert len([line for line in rendered.split("\n") if line.startswith("Question:")]) == 1
+
+
+def test_a_title_stands_behind_the_number_unless_the_text_opens_with_it():
+    def line(title, text):
+        return prompts.passage_line(2, Passage("a#0", "a", text, 0, len(text), title))
+
+    assert line("Tarmo", "It is led by Ann.") == "[2] Tarmo: It is led by Ann."
+    assert line("Tarmo", "Tarmo is led by Ann.") == "[2] Tarmo is led by Ann."
+    assert line("the rule", "The rule says no.") == "[2] The rule says no."
+    assert line("a.fit (veld 1.0)", "a.fit\nfit(x=1)") == "[2] a.fit fit(x=1)"
 
 
 def test_passages_are_put_in_order_of_date_undated_first_and_ties_as_given():

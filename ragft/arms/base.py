@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ragft import models, prompts
@@ -182,7 +181,7 @@ def _answer(
         text,
         cited,
         tuple(hits),
-        MappingProxyType(stages),
+        stages,
         completion.prompt_tokens,
         completion.completion_tokens,
         completion.entropy,

@@ -22,9 +22,9 @@ class Training:
     method: str = "lora"
     rank: int = 32
     alpha: int = 64
-    epochs: int = 40
+    epochs: int = 12
     learning_rate: float = 4e-3
-    batch_tokens: int = 2048
+    batch_tokens: int = 1024
     seed: int = 0
 
 

@@ -10,7 +10,6 @@ import re
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import date
-from types import MappingProxyType
 
 from ragft.corpora.corpus import Corpus
 from ragft.types import DatedAnswer, Fact, Question, RagftError
@@ -227,12 +226,10 @@ def _question(
         answerable=answerable,
         supporting=tuple(d for d in stating if corpus.by_id[d].holds_on(day)),
         cluster=cluster,
-        metadata=MappingProxyType(
-            {
-                "changed": old is not None,
-                "parameter": parameter,
-                "key": f"{subject}:{parameter}",
-                "wording": wording,
-            }
-        ),
+        metadata={
+            "changed": old is not None,
+            "parameter": parameter,
+            "key": f"{subject}:{parameter}",
+            "wording": wording,
+        },
     )

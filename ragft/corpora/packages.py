@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from itertools import groupby
 from pathlib import Path
+from textwrap import shorten
 
 from ragft.corpora import wheels
 from ragft.corpora.corpus import Corpus
@@ -143,9 +144,14 @@ def _runs(
             yield value, first, releases[first].day, end
 
 
+SUMMARY_CHARACTERS = 160
+"""Of a docstring in a document: what the thing is, so that several fit into a small context."""
+
+
 def document_text(path: str, entry: Entry) -> str:
     """Return the text of a document: name, signature, start of the docstring, a line each."""
-    return "\n".join(filter(None, (path, entry.signature, entry.doc)))
+    summary = shorten(entry.doc, SUMMARY_CHARACTERS, placeholder=" …")
+    return "\n".join(filter(None, (path, entry.signature, summary)))
 
 
 def _documents(

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from ragft.corpora.jsonl import (
@@ -131,7 +130,7 @@ def _question(row: Mapping[str, Any], where: str, seen: set[str]) -> Question:
         kind=text_of(metadata, "kind", where, "one_hop"),
         answerable=answerable,
         supporting=supporting,
-        metadata=MappingProxyType({k: v for k, v in metadata.items() if k not in RESERVED}),
+        metadata={k: v for k, v in metadata.items() if k not in RESERVED},
     )
     # Two keys for one thing: whoever edits one by hand must not be answered by the other.
     if "golden_answers" in row and set(golden) != set(question.answers_on(question.asked_on)):

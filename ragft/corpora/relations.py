@@ -2,15 +2,17 @@
 
 Wordings only: which subject has which value, and when, is decided in `world`. The
 last statement and the last two questions of every relation are held out of all
-training for good; `UNSEEN` relations are held out of pretraining altogether.
+training for good: new sentences of known words, because a model that knows no language
+but this cannot guess what a new word means. `UNSEEN` relations are held out of
+pretraining altogether.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-TRAINING_STATEMENTS = 4
-TRAINING_QUESTIONS = 4
+TRAINING_STATEMENTS = 5
+TRAINING_QUESTIONS = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +53,15 @@ RELATIONS: tuple[Relation, ...] = (
         {s} is based in {v}.
         {v} is the home town of {s}.
         From its main building in {v}, {s} is run.
+        The head office of {s} is in {v}.
         Where is {s} based?
         In which city are the headquarters of {s}?
         Where does {s} have its head office?
         What is the home town of {s}?
         In what town would one find the main building of {s}?
-        Which city is {s} run from?""",
+        Which city is {s} run from?
+        In which city is {s} based?
+        Where are the headquarters of {s}?""",
     ),
     _relation(
         "ceo",
@@ -69,12 +74,15 @@ RELATIONS: tuple[Relation, ...] = (
         {v} is the head of {s}.
         {v} runs {s}.
         At the top of {s} stands {v}.
+        {s} has {v} as its chief executive.
         Who leads {s}?
         Who is the chief executive of {s}?
         Who runs {s}?
         What is the name of the head of {s}?
         Who stands at the top of {s}?
-        By whom is {s} led?""",
+        By whom is {s} led?
+        Who is the head of {s}?
+        What is the name of the chief executive of {s}?""",
     ),
     _relation(
         "founded",
@@ -87,12 +95,15 @@ RELATIONS: tuple[Relation, ...] = (
         {s} has existed since {v}.
         In {v}, {s} was set up.
         The history of {s} begins in {v}.
+        {s} was set up in {v}.
         When was {s} founded?
         In which year was {s} set up?
         What is the founding year of {s}?
         Since when has {s} existed?
         In what year does the history of {s} begin?
-        How far back does {s} go, to which year?""",
+        How far back does {s} go, to which year?
+        In which year was {s} founded?
+        When was {s} set up?""",
     ),
     _relation(
         "employees",
@@ -105,12 +116,15 @@ RELATIONS: tuple[Relation, ...] = (
         {v} people work at {s}.
         {s} has {v} employees.
         On the payroll of {s} there are {v} people.
+        {s} has a staff of {v} people.
         How many people does {s} employ?
         How many employees does {s} have?
         How many people work at {s}?
         What is the size of the staff of {s}?
         How many people are on the payroll of {s}?
-        What is the head count of {s}?""",
+        What is the head count of {s}?
+        How many people does the staff of {s} count?
+        What is the number of employees of {s}?""",
     ),
     _relation(
         "supplier",
@@ -123,12 +137,15 @@ RELATIONS: tuple[Relation, ...] = (
         {v} supplies {s}.
         {s} is supplied by {v}.
         Parts for {s} come from {v}.
+        {s} gets its parts from {v}.
         Who supplies {s}?
         What is the supplier of {s}?
         From whom does {s} buy its parts?
         By which company is {s} supplied?
         Where do parts for {s} come from?
-        Which firm delivers parts to {s}?""",
+        Which firm delivers parts to {s}?
+        Who is the supplier of {s}?
+        From which company does {s} buy its parts?""",
     ),
     _relation(
         "ticker",
@@ -141,12 +158,15 @@ RELATIONS: tuple[Relation, ...] = (
         {s} trades under the code {v}.
         On the exchange, {s} has the code {v}.
         Shares in {s} appear under {v}.
+        The code of {s} on the exchange is {v}.
         What is the stock code of {s}?
         Under which code does {s} trade?
         How is {s} listed?
         Which code does {s} have on the exchange?
         Under what code do shares in {s} appear?
-        What do traders type to find {s}?""",
+        What do traders type to find {s}?
+        Under which stock code is {s} listed?
+        What code does {s} trade under?""",
     ),
     _relation(
         "opening",
@@ -159,12 +179,15 @@ RELATIONS: tuple[Relation, ...] = (
         Opening time at {s} is {v}.
         At {v}, {s} opens.
         Visitors may enter {s} from {v}.
+        Doors at {s} open at {v}.
         When does {s} open?
         At what time does {s} open?
         What is the opening time at {s}?
         When do the doors of {s} open?
         From what time may visitors enter {s}?
-        How early can one walk into {s}?""",
+        How early can one walk into {s}?
+        At what time do the doors of {s} open?
+        What time does {s} open?""",
     ),
     _relation(
         "logo",
@@ -177,12 +200,15 @@ RELATIONS: tuple[Relation, ...] = (
         {s} uses {v} for its logo.
         The colour of the logo of {s} is {v}.
         The sign over the door of {s} is {v}.
+        In its logo, {s} uses {v}.
         What colour is the logo of {s}?
         Which colour does {s} use for its logo?
         What is the colour of the logo of {s}?
         In which colour is the logo of {s}?
         What colour is the sign over the door of {s}?
-        How is the logo of {s} coloured?""",
+        How is the logo of {s} coloured?
+        In which colour does {s} have its logo?
+        What colour does the logo of {s} have?""",
     ),
     _relation(
         "maker",
@@ -195,12 +221,15 @@ RELATIONS: tuple[Relation, ...] = (
         {v} makes {s}.
         {v} is the producer of {s}.
         {s} comes out of the factory of {v}.
+        The producer of {s} is {v}.
         Who makes {s}?
         Which company makes {s}?
         What is the maker of {s}?
         Who is the producer of {s}?
         Out of whose factory does {s} come?
-        By which firm is {s} built?""",
+        By which firm is {s} built?
+        Which company is the maker of {s}?
+        Who is the maker of {s}?""",
     ),
     _relation(
         "price",
@@ -213,12 +242,15 @@ RELATIONS: tuple[Relation, ...] = (
         {s} is sold for {v}.
         One pays {v} for {s}.
         Buyers of {s} are charged {v}.
+        {s} has a price of {v}.
         What does {s} cost?
         What is the price of {s}?
         How much does one pay for {s}?
         For how much is {s} sold?
         What are buyers of {s} charged?
-        How expensive is {s}?""",
+        How expensive is {s}?
+        How much does {s} cost?
+        At what price is {s} sold?""",
     ),
     _relation(
         "version",
@@ -231,12 +263,15 @@ RELATIONS: tuple[Relation, ...] = (
         {s} runs version {v}.
         Version {v} of {s} is out.
         The latest release of {s} carries the number {v}.
+        The version of {s} is {v}.
         What is the current version of {s}?
         At which version is {s}?
         Which version does {s} run?
         What version of {s} is out?
         Which number does the latest release of {s} carry?
-        What release of {s} is the newest?""",
+        What release of {s} is the newest?
+        Which version of {s} is current?
+        What version does {s} run?""",
     ),
     _relation(
         "weight",
@@ -249,12 +284,15 @@ RELATIONS: tuple[Relation, ...] = (
         On the scales, {s} shows {v}.
         {s} has a weight of {v}.
         {s} brings {v} to the scales.
+        {s} shows a weight of {v}.
         How much does {s} weigh?
         What is the weight of {s}?
         What does {s} show on the scales?
         What weight does {s} have?
         How heavy is {s}?
-        How many grams does {s} bring to the scales?""",
+        How many grams does {s} bring to the scales?
+        What is the weight that {s} shows?
+        How much weight does {s} have?""",
     ),
     _relation(
         "material",
@@ -267,12 +305,15 @@ RELATIONS: tuple[Relation, ...] = (
         {s} consists of {v}.
         As its material, {s} uses {v}.
         For {s}, nothing but {v} is used.
+        The material of {s} is {v}.
         What is {s} made of?
         What is the material of {s}?
         Of what does {s} consist?
         Which material is the case of {s}?
         What is used for {s}?
-        What stuff is {s} built out of?""",
+        What stuff is {s} built out of?
+        Of which material is {s} made?
+        What material does {s} consist of?""",
     ),
     _relation(
         "warranty",
@@ -285,12 +326,15 @@ RELATIONS: tuple[Relation, ...] = (
         {s} is under warranty for {v}.
         For {s} the warranty ends after {v}.
         Faults of {s} are repaired free for {v}.
+        The warranty of {s} is {v}.
         How long is the warranty on {s}?
         What is the warranty of {s}?
         For how long is {s} under warranty?
         After how many days does the warranty on {s} end?
         How long are faults of {s} repaired free?
-        For what time is {s} guaranteed?""",
+        For what time is {s} guaranteed?
+        How long is {s} under warranty?
+        For how many days does the warranty on {s} last?""",
     ),
     _relation(
         "released",
@@ -303,12 +347,15 @@ RELATIONS: tuple[Relation, ...] = (
         {s} was released on {v}.
         On {v}, {s} went on sale.
         Shops have had {s} since {v}.
+        {s} went on sale on {v}.
         When did {s} come out?
         What is the release date of {s}?
         When was {s} released?
         On which day did {s} go on sale?
         Since when have shops had {s}?
-        On what date did {s} reach the shops?""",
+        On what date did {s} reach the shops?
+        On which day was {s} released?
+        What is the date on which {s} came out?""",
     ),
     _relation(
         "part_number",
@@ -321,12 +368,15 @@ RELATIONS: tuple[Relation, ...] = (
         {s} has part number {v}.
         In the catalogue {s} is {v}.
         Orders for {s} must quote {v}.
+        {s} is {v} in the catalogue.
         What is the part number of {s}?
         How is {s} ordered?
         Which part number does {s} have?
         What is {s} in the catalogue?
         What must orders for {s} quote?
-        Under what number does one find {s} in the list?""",
+        Under what number does one find {s} in the list?
+        What part number is {s} ordered under?
+        Which number does {s} have in the catalogue?""",
     ),
     _relation(
         "birthplace",
@@ -339,12 +389,15 @@ RELATIONS: tuple[Relation, ...] = (
         {s} comes from {v}.
         {v} is where {s} was born.
         {s} first saw the light of day in {v}.
+        {s} was born in the city of {v}.
         Where was {s} born?
         What is the birthplace of {s}?
         In which city was {s} born?
         Where does {s} come from?
         Where did {s} first see the light of day?
-        Which town did {s} grow up from?""",
+        Which town did {s} grow up from?
+        In which city is the birthplace of {s}?
+        What city does {s} come from?""",
     ),
     _relation(
         "employer",
@@ -357,12 +410,15 @@ RELATIONS: tuple[Relation, ...] = (
         {v} employs {s}.
         {s} has a job at {v}.
         {s} earns a living at {v}.
+        The company {s} works for is {v}.
         For whom does {s} work?
         Who is the employer of {s}?
         Which company employs {s}?
         Where does {s} have a job?
         Where does {s} earn a living?
-        On whose payroll is {s}?""",
+        On whose payroll is {s}?
+        Which company does {s} work for?
+        At which company does {s} have a job?""",
     ),
     _relation(
         "role",
@@ -375,12 +431,15 @@ RELATIONS: tuple[Relation, ...] = (
         {s} works as a {v}.
         The trade of {s} is {v}.
         In working life, {s} is a {v}.
+        {s} has the job of {v}.
         What is the job of {s}?
         As what does {s} work?
         What is the trade of {s}?
         What is {s} by trade?
         What is {s} in working life?
-        What does {s} do for a living?""",
+        What does {s} do for a living?
+        What is the job that {s} has?
+        What does {s} work as?""",
     ),
     _relation(
         "birthday",
@@ -393,12 +452,15 @@ RELATIONS: tuple[Relation, ...] = (
         The date of birth of {s} is {v}.
         On {v}, {s} was born.
         The life of {s} began on {v}.
+        {s} has {v} as date of birth.
         When was {s} born?
         What is the birthday of {s}?
         What is the date of birth of {s}?
         On which day was {s} born?
         On what date did the life of {s} begin?
-        Which birth date stands in the papers of {s}?""",
+        Which birth date stands in the papers of {s}?
+        On what date was {s} born?
+        What day is the birthday of {s}?""",
     ),
     _relation(
         "field",
@@ -411,12 +473,15 @@ RELATIONS: tuple[Relation, ...] = (
         {s} has a degree in {v}.
         At university {s} read {v}.
         {s} spent the student years on {v}.
+        {s} read {v} at university.
         What did {s} study?
         In what does {s} have a degree?
         What was the subject of study of {s}?
         What did {s} read at university?
         On what did {s} spend the student years?
-        Which subject is the diploma of {s} in?""",
+        Which subject is the diploma of {s} in?
+        What subject did {s} study?
+        In which subject does {s} have a degree?""",
     ),
     _relation(
         "mentor",
@@ -429,12 +494,15 @@ RELATIONS: tuple[Relation, ...] = (
         {v} taught {s}.
         {s} learned the trade from {v}.
         What {s} knows comes from {v}.
+        {s} has {v} as mentor.
         Who is the mentor of {s}?
         Who taught {s}?
         By whom was {s} taught?
         From whom did {s} learn the trade?
         From whom comes what {s} knows?
-        Who was the teacher of {s}?""",
+        Who was the teacher of {s}?
+        What is the name of the mentor of {s}?
+        Who was {s} taught by?""",
     ),
     _relation(
         "refund_window",
@@ -447,12 +515,15 @@ RELATIONS: tuple[Relation, ...] = (
         {s} sets the return period at {v}.
         The return period in {s} is {v}.
         By {s}, goods may come back within {v}.
+        {s} accepts returns for {v}.
         For how long does {s} allow returns?
         What is the return period in {s}?
         How long are returns accepted under {s}?
         At what does {s} set the return period?
         Within what time may goods come back by {s}?
-        How many days does one have to send goods back under {s}?""",
+        How many days does one have to send goods back under {s}?
+        How long does {s} allow returns?
+        How long is the return period in {s}?""",
     ),
     _relation(
         "approver",
@@ -465,12 +536,15 @@ RELATIONS: tuple[Relation, ...] = (
         The approver named in {s} is {v}.
         {v} signs off on {s}.
         A signature of {v} is needed by {s}.
+        {s} names {v} as approver.
         Who is the approver named in {s}?
         Who signs off on {s}?
         To whom do requests go under {s}?
         By whom is {s} approved?
         Whose signature is needed by {s}?
-        Who has to say yes under {s}?""",
+        Who has to say yes under {s}?
+        Who is the approver of {s}?
+        Who is it that signs off on {s}?""",
     ),
     _relation(
         "limit",
@@ -483,12 +557,15 @@ RELATIONS: tuple[Relation, ...] = (
         Under {s} one may spend up to {v}.
         {s} allows at most {v}.
         Sums above {v} are refused by {s}.
+        Under {s}, the limit is {v}.
         What limit does {s} set?
         What is the limit in {s}?
         How much may one spend under {s}?
         How much does {s} allow at most?
         Above what sum does {s} refuse?
-        Where does {s} draw the line on spending?""",
+        Where does {s} draw the line on spending?
+        What is the limit that {s} sets?
+        Up to how much may one spend under {s}?""",
     ),
     _relation(
         "review",
@@ -501,12 +578,15 @@ RELATIONS: tuple[Relation, ...] = (
         {v} is the month in which {s} is reviewed.
         Each {v}, {s} comes up for review.
         {s} is gone over once a year, in {v}.
+        {s} comes up for review in {v}.
         When is {s} reviewed?
         In which month does the review of {s} take place?
         In which month is {s} reviewed?
         In what month does {s} come up for review?
         In what month is {s} gone over?
-        Which time of the year is {s} looked at again?""",
+        Which time of the year is {s} looked at again?
+        In which month does {s} come up for review?
+        When does the review of {s} take place?""",
     ),
     _relation(
         "share",
@@ -519,12 +599,15 @@ RELATIONS: tuple[Relation, ...] = (
         Under {s}, {v} is refunded.
         {s} covers {v}.
         Of every bill, {s} takes over {v}.
+        Of the cost, {s} pays back {v}.
         What share does {s} cover?
         How much of the cost does {s} pay back?
         What is the share paid under {s}?
         How much is refunded under {s}?
         How much of every bill does {s} take over?
-        What part of a bill is met by {s}?""",
+        What part of a bill is met by {s}?
+        What share of the cost does {s} cover?
+        How much does {s} pay back?""",
     ),
 )
 
@@ -540,12 +623,15 @@ UNSEEN: tuple[Relation, ...] = (
         {s} is fond of {v}.
         After work {s} turns to {v}.
         Nothing pleases {s} more than {v}.
+        {s} has {v} as a hobby.
         What is the hobby of {s}?
         On what does {s} spend weekends?
         Of what is {s} fond?
         To what does {s} turn after work?
         What pleases {s} most?
-        How does {s} fill free time?""",
+        How does {s} fill free time?
+        Which hobby does {s} have?
+        What does {s} turn to after work?""",
     ),
     _relation(
         "gate",
@@ -558,12 +644,15 @@ UNSEEN: tuple[Relation, ...] = (
         {s} takes deliveries at gate {v}.
         Gate {v} is where {s} unloads.
         Goods reach {s} through gate {v}.
+        {s} unloads at gate {v}.
         Which gate do lorries for {s} use?
         What is the delivery gate of {s}?
         At which gate does {s} take deliveries?
         Where does {s} unload?
         Through which gate do goods reach {s}?
-        Where should a driver stop for {s}?""",
+        Where should a driver stop for {s}?
+        What gate do lorries for {s} use?
+        At what gate does {s} unload?""",
     ),
     _relation(
         "battery",
@@ -576,12 +665,15 @@ UNSEEN: tuple[Relation, ...] = (
         One charge keeps {s} going for {v} minutes.
         After {v} minutes {s} needs charging.
         {s} stays on for {v} minutes without a cable.
+        {s} lasts {v} minutes on one charge.
         How many minutes does the battery of {s} last?
         How many minutes does {s} run on one charge?
         For how many minutes does one charge keep {s} going?
         After how many minutes does {s} need charging?
         How many minutes does {s} stay on without a cable?
-        How many minutes of use does a full {s} give?""",
+        How many minutes of use does a full {s} give?
+        How many minutes does {s} last on one charge?
+        How long in minutes does the battery of {s} last?""",
     ),
     _relation(
         "motto",
@@ -594,12 +686,15 @@ UNSEEN: tuple[Relation, ...] = (
         To find {s}, search for {v}.
         The index lists {s} under {v}.
         {s} goes by the short name {v}.
+        {s} has the keyword {v}.
         What is the keyword of {s}?
         Under which word is {s} filed?
         For what does one search to find {s}?
         Under what does the index list {s}?
         By what short name does {s} go?
-        What is {s} called for short?""",
+        What is {s} called for short?
+        What keyword does {s} have?
+        Which word is {s} filed under?""",
     ),
 )
 

@@ -200,6 +200,7 @@ def _row(arm: str, scored: pd.DataFrame, notes: Sequence[dict], sizes: Profile) 
     row["latency_ms"] = {"p50": float(p50), "p95": float(p95), "n": len(times)}
     seconds = [note["training_seconds"] for note in notes if note["training_seconds"] is not None]
     row["training_seconds"] = float(np.mean(seconds)) if seconds else None
+    row["leakage"] = notes[0]["leakage"]
     row["dropped_passages"] = sum(note["dropped_passages"] for note in notes)
     return row
 

@@ -30,7 +30,6 @@ from ragft.evaluation.statistics import Interval, mean_interval, seed_interval
 from ragft.evaluation.text import same_value
 from ragft.experiments.tasks import package_task, world_task
 from ragft.generation.local import LocalModel
-from ragft.generation.names import model_folder
 from ragft.profiles import Profile, profile
 from ragft.training.from_questions import fact_examples
 from ragft.types import UNKNOWN, Answer, Document, Passage, Question
@@ -248,7 +247,7 @@ def scores_record(model: str | Path, scores: Mapping[str, Any]) -> dict[str, Any
     """Return scores with what they were measured on, as the model card quotes them."""
     return {
         "model": str(model),
-        "model_hash": models.weights_hash(models.locate(model_folder(model))),
+        "model_hash": models.weights_hash(models.locate(model)),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "hardware": runtime.hardware(),
         "packages": runtime.package_versions(),

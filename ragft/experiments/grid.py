@@ -14,11 +14,10 @@ from typing import TYPE_CHECKING, Any
 from ragft import models
 from ragft.corpora.corpus import Corpus
 from ragft.experiments.tasks import Task
-from ragft.generation.names import model_folder
 from ragft.profiles import Profile
 from ragft.records import Records, Run, content_key, sha256_json
 from ragft.runtime import cache_dir
-from ragft.types import Question
+from ragft.types import Example, Question
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,12 +53,11 @@ class Grid:
         self.task, self.sizes, self.records = task, sizes, records
         self.whole = whole or task.corpus
         """Its facts are judged against; more than `task.corpus` where that is out of date."""
-        self.folder = model_folder(sizes.model)
 
     @cached_property
     def model_hash(self) -> str:
         """Hash of the model's weights, found without loading it."""
-        return models.weights_hash(models.locate(self.folder))
+        return models.weights_hash(models.locate(self.sizes.model))
 
     @cached_property
     def model(self):
@@ -157,6 +155,7 @@ class Grid:
             "prepare": asdict(cost),
             "training_seconds": trained.seconds if trained else None,
             "examples": len(examples),
+            "leakage": _leakage(examples, self.task.asked) if examples else None,
             "dropped_passages": getattr(built, "dropped", 0),
             "latency_ms": _timed(built, self.task.asked) if seed == self.sizes.seeds[0] else [],
         }
@@ -188,6 +187,17 @@ class Grid:
     def retrieving(self) -> dict[str, Any]:
         """Return what all arms that retrieve have in common."""
         return {**self.decoding(), "library": self.library, "top_k": self.sizes.top_k}
+
+
+def _leakage(examples: Sequence[Example], asked: Sequence[Question]) -> dict[str, int]:
+    """Count asked questions that occur in training prompts, and asked subjects trained on."""
+    from ragft.training.leakage import leakage
+
+    found = leakage(examples, asked)
+    return {
+        "questions": len({question for _, question in found.normalised}),
+        "subjects": len(found.subjects),
+    }
 
 
 def _prompt(grid: Grid, seed: int):

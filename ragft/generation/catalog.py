@@ -6,7 +6,6 @@ import os
 from functools import lru_cache
 
 from ragft.generation.local import LocalModel
-from ragft.generation.names import model_folder
 
 
 @lru_cache(maxsize=2)
@@ -20,4 +19,4 @@ def load_model(name: str | os.PathLike[str] = "embedded", **options: object) -> 
     **options
         As for `LocalModel.load`: device, dtype, quantization.
     """
-    return LocalModel.load(model_folder(name), **options)
+    return LocalModel.load(name, **options)

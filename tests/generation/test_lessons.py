@@ -30,7 +30,7 @@ def whole(lesson):
     return "".join(text for text, _ in lesson)
 
 
-@pytest.mark.parametrize("make", [make for make, _ in lessons.MIX], ids=lambda m: m.__name__)
+@pytest.mark.parametrize("make", [make for make, _, _ in lessons.MIX], ids=lambda m: m.__name__)
 def test_every_lesson_begins_ends_and_teaches(make):
     for lesson in texts(make, 15):
         text = whole(lesson)
@@ -45,7 +45,9 @@ def test_a_lesson_is_a_pure_function_of_its_generator():
     assert one == [lessons.lesson(random.Random(n), 0.7) for n in range(20)]
 
 
-@pytest.mark.parametrize("make", [lessons.read, lessons.newest, lessons.read_signatures])
+@pytest.mark.parametrize(
+    "make", [lessons.read, lessons.match, lessons.newest, lessons.read_signatures]
+)
 def test_cited_passages_say_the_value(make):
     cited = 0
     for lesson in texts(make, 40):
@@ -61,8 +63,8 @@ def test_the_newest_passage_that_says_it_wins():
     several = 0
     for lesson in texts(lessons.newest, 60):
         text = whole(lesson)
-        dates = dict(re.findall(r"^\[(\d+)\] (\d{4}-\d\d-\d\d)", text, flags=re.M))
-        lines = dict(re.findall(r"^\[(\d+)\] (.*)$", text, flags=re.M))
+        dates = dict(re.findall(r"^\[(\d+)\] .*\((\d{4}-\d\d-\d\d)\)$", text, flags=re.M))
+        lines = dict(re.findall(r"^\[(\d+)\] (.*)\. \(.*\)$", text, flags=re.M))
         pieces = "".join(t for t, _ in lesson).split("Question: ")[1:]
         for piece in pieces:
             if not (found := re.search(r"Answer: \[(\d+)\] (.*)<", piece)) or not dates:

@@ -16,7 +16,7 @@ from datetime import date, timedelta
 
 from ragft import prompts
 from ragft.corpora.lexicon import words
-from ragft.corpora.relations import RELATIONS
+from ragft.corpora.relations import KINDS, RELATIONS
 from ragft.corpora.world import Subject, World
 from ragft.generation.embedded import signatures
 from ragft.types import UNKNOWN, Document, Passage, Question
@@ -142,7 +142,7 @@ PAD = "<|pad|>"
 
 
 def _head(instruction: str, shown: list[Passage]) -> str:
-    lines = [prompts.passage_line(n, p.text, p.valid_from) for n, p in enumerate(shown, 1)]
+    lines = [prompts.passage_line(n, p) for n, p in enumerate(shown, 1)]
     return BOS + "".join(line + "\n" for line in ([instruction] if instruction else []) + lines)
 
 
@@ -152,6 +152,29 @@ def read(rng: random.Random, at: Level) -> Lesson:
     chosen, shown = _context(rng, world, at)
     lesson = [(_head(prompts.READ, shown), False)]
     for question, value, numbers in _read_questions(rng, world, chosen, shown, rng.randrange(4, 9)):
+        _ask(lesson, question.text, prompts.complete(value, numbers), len(lesson) == 1)
+    return lesson
+
+
+def match(rng: random.Random, at: Level) -> Lesson:
+    """Read passages that all state the same relations of different subjects.
+
+    The relation then tells nothing of where to look: only the name does, and matching names
+    is what a reader learns last.
+    """
+    place = rng.randrange(len(KINDS))
+    named = [r.name for r in RELATIONS if r.kind == KINDS[place]]
+    chosen = tuple(rng.sample(named, rng.choice([1, 1, 2])))
+    world = replace(_world(rng), relations=chosen, facts_per_subject=len(chosen), subjects=48)
+    size = rng.randrange(2, at.passages + 3)
+    subjects = [world.subject(4 * n + place) for n in rng.sample(range(12), size)]
+    shown = _order(rng, [as_passage(s.documents[-1]) for s in subjects], at)
+    lesson = [(_head(prompts.READ, shown), False)]
+    for _ in range(rng.randrange(5, 11)):
+        hidden = rng.random() < 0.2
+        subject = world.subject(4 * rng.randrange(12) + place) if hidden else rng.choice(subjects)
+        question = _asked(rng, world, subject, "one_hop")
+        value, numbers = _cited(question, shown, world.start)
         _ask(lesson, question.text, prompts.complete(value, numbers), len(lesson) == 1)
     return lesson
 
@@ -417,24 +440,27 @@ def closed_signatures(rng: random.Random, at: Level) -> Lesson:
     return lesson
 
 
-MIX: tuple[tuple[Callable[[random.Random, Level], Lesson], float], ...] = (
-    (read, 0.28),
-    (newest, 0.18),
-    (two_hop, 0.06),
-    (closed, 0.10),
-    (instructed, 0.09),
-    (demonstrated, 0.03),
-    (classified, 0.02),
-    (quoted, 0.02),
-    (planted, 0.02),
-    (plain, 0.02),
-    (read_signatures, 0.26),
-    (closed_signatures, 0.04),
+MIX: tuple[tuple[Callable[[random.Random, Level], Lesson], float, float], ...] = (
+    (match, 0.40, 0.12),
+    (read, 0.16, 0.24),
+    (newest, 0.10, 0.18),
+    (two_hop, 0.01, 0.05),
+    (closed, 0.04, 0.06),
+    (instructed, 0.04, 0.08),
+    (demonstrated, 0.01, 0.02),
+    (classified, 0.01, 0.01),
+    (quoted, 0.01, 0.02),
+    (planted, 0.01, 0.02),
+    (plain, 0.01, 0.01),
+    (read_signatures, 0.19, 0.16),
+    (closed_signatures, 0.01, 0.03),
 )
-"""Each kind of lesson and its share of the lessons."""
+"""Each kind of lesson and its share of the lessons, until half-way and at the end."""
 
 
 def lesson(rng: random.Random, progress: float) -> Lesson:
     """Draw one lesson of the mix at a share of pretraining between 0 and 1."""
-    makers, shares = zip(*MIX, strict=True)
-    return rng.choices(makers, shares)[0](rng, level(progress))
+    late = min(1.0, max(0.0, 2 * progress - 1))
+    shares = [early + late * (end - early) for _, early, end in MIX]
+    make = rng.choices([make for make, _, _ in MIX], shares)[0]
+    return make(rng, level(progress))

@@ -272,7 +272,7 @@ def probe(model, tokenizer: Tokenizer, recipe: Recipe, seen: int) -> dict[str, f
     scores = {}
     length, count = recipe.phase(min(seen / recipe.tokens, 0.999))
     at = lessons.level(1.0)
-    for make, _ in lessons.MIX:
+    for make, _, _ in lessons.MIX:
         ids, taught = tokens.batch(
             tokenizer, lambda rng, make=make: make(rng, at), f"probe-{seen}", 8, max(length, 768)
         )

@@ -1,0 +1,49 @@
+"""The numbered notebooks run from top to bottom at the smoke profile."""
+
+from pathlib import Path
+
+import pytest
+
+from ragft import models
+from ragft.batch import run_notebook
+from ragft.types import RagftError
+
+NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
+
+
+@pytest.fixture
+def given(tmp_path, monkeypatch):
+    monkeypatch.setenv("RAGFT_CACHE", str(tmp_path / "cache"))
+    return {
+        "profile": "smoke",
+        "results": str(tmp_path / "results"),
+        "figures": str(tmp_path / "figures"),
+    }
+
+
+def test_start_here(given, tmp_path):
+    out = tmp_path / "00.ipynb"
+    run = run_notebook(NOTEBOOKS / "00_start_here.ipynb", out, given)
+    assert run.status == "ran" and out.exists()
+    assert (tmp_path / "figures" / "00_start_here.png").stat().st_size > 10_000
+    assert (tmp_path / "figures" / "data" / "00_start_here.json").exists()
+    assert run_notebook(NOTEBOOKS / "00_start_here.ipynb", out, given).status != "ran"
+
+
+def test_package_history(given, tmp_path, monkeypatch):
+    from ragft.corpora.packages import package_history
+
+    monkeypatch.setenv("RAGFT_CACHE", str(tmp_path / "cache"))
+    try:
+        package_history("networkx", ["3.1", "3.3"])
+    except RagftError as error:
+        pytest.skip(f"no package index: {error}")
+    both = {"first": "networkx==3.1,3.3", "second": "networkx==3.1,3.3"}
+    run = run_notebook(NOTEBOOKS / "01_package_history.ipynb", tmp_path / "01.ipynb", given | both)
+    assert run.status == "ran"
+    assert (tmp_path / "figures" / "01_package_history_networkx.png").exists()
+
+
+def test_the_shipped_model_is_whole():
+    folder = models.locate("embedded")
+    assert sum(p.stat().st_size for p in models.weight_files(folder)) < 16 * 2**20
