@@ -29,14 +29,14 @@ def test_no_passage_can_open_a_line_of_its_own(text):
     assert len([line for line in rendered.split("\n") if line.startswith("Question:")]) == 1
 
 
-def test_a_title_stands_behind_the_number_unless_the_text_opens_with_it():
+def test_the_number_stands_behind_the_name_which_is_not_said_twice():
     def line(title, text):
         return prompts.passage_line(2, Passage("a#0", "a", text, 0, len(text), title))
 
-    assert line("Tarmo", "It is led by Ann.") == "[2] Tarmo: It is led by Ann."
-    assert line("Tarmo", "Tarmo is led by Ann.") == "[2] Tarmo is led by Ann."
-    assert line("the rule", "The rule says no.") == "[2] The rule says no."
-    assert line("a.fit (veld 1.0)", "a.fit\nfit(x=1)") == "[2] a.fit fit(x=1)"
+    assert line("Tarmo", "It is led by Ann.") == "Tarmo [2]: It is led by Ann."
+    assert line("", "It is led by Ann.") == "[2] It is led by Ann."
+    assert line("a.fit (veld 1.0)", "a.fit\nfit(x=1)\nFit.") == "a.fit [2]: fit(x=1) Fit."
+    assert line("a.fit (veld 1.0)", "a.fit") == "a.fit [2]: a.fit"
 
 
 def test_passages_are_put_in_order_of_date_undated_first_and_ties_as_given():
@@ -68,6 +68,8 @@ def test_completions_cite_first():
     assert prompts.complete("Tarmo", [2]) == " [2] Tarmo"
     assert prompts.complete("Tarmo", [2, 3]) == " [2][3] Tarmo"
     assert prompts.complete("Tarmo") == " Tarmo"
+    assert prompts.complete("Oslo", [2], "Tarmo Labs") == " Tarmo Labs [2] Oslo"
+    assert prompts.complete("unknown", [], "Tarmo Labs") == " Tarmo Labs unknown"
 
 
 def test_what_is_completed_is_parsed_again():
@@ -85,6 +87,11 @@ def test_parsing_odd_completions():
     assert prompts.parse(" [9] Tarmo", shown) == ("Tarmo", ())
     assert prompts.parse("", shown) == (UNKNOWN, ())
     assert prompts.parse(" Unknown.\nQuestion: next", shown) == (UNKNOWN, ())
+    assert prompts.parse(" a.fit [1] alpha=None", shown) == ("None", ("d1#0",))
+    assert prompts.parse(" a.fit [1] x='a=b'", shown) == ("'a=b'", ("d1#0",))
+    assert prompts.parse(" x==1", shown) == ("x==1", ())
+    assert prompts.parse(" Tarmo Labs unknown", shown) == (UNKNOWN, ())
+    assert prompts.parse(" Tarmo Labs [1] unknown", shown) == (UNKNOWN, ("d1#0",))
     assert prompts.parse(" [1]", shown) == (UNKNOWN, ("d1#0",))
 
 

@@ -101,9 +101,12 @@ def _reading(
     shown = prompts.by_date(kept)
     numbers = [n for n, p in enumerate(shown, 1) if p.doc_id in support]
     answer = right_answer(question) if numbers else UNKNOWN
+    name = prompts.name_of(shown[numbers[0] - 1]) if numbers else ""
+    if numbers and "parameter" in question.metadata:
+        answer = f"{question.metadata['parameter']}={answer}"  # as it stands in the signature
     return Example(
         prompts.for_model(model, question.text, shown, instruction=prompts.READ),
-        prompts.complete(answer, numbers[:1]),
+        prompts.complete(answer, numbers[:1], name),
         question.subject,
         question.id,
     )

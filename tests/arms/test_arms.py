@@ -104,7 +104,7 @@ def test_rag_shows_what_is_in_force_on_the_day_and_cites_it():
 def test_passages_are_shown_oldest_first_whatever_their_rank():
     model = Parrot()
     RAG(model, library=library(as_of=False), top_k=3).answer([ASKED])
-    lines = [line for line in model.seen[0].split("\n") if line.startswith("[")]
+    lines = [line for line in model.seen[0].split("\n") if "]: " in line]
     days = [line[-11:-1] for line in lines]
     assert days == sorted(days) and len(set(days)) > 1
 

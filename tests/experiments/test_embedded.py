@@ -22,7 +22,7 @@ class Reader:
 
     def say(self, text):
         question = self.known[re.search(r"Question: (.*)\nAnswer:$", text).group(1)]
-        lines = re.findall(r"^\[(\d+)\] (.*)$", text, flags=re.M)
+        lines = re.findall(r"^.* \[(\d+)\]: (.*)$", text, flags=re.M)
         (value, *_) = question.answers_on(question.asked_on) or (UNKNOWN,)
         name = question.subject.removeprefix("the ")
         about = [n for n, line in lines if name in line.split(". ")[0] and value in line]

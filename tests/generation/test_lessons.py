@@ -51,11 +51,11 @@ def test_a_lesson_is_a_pure_function_of_its_generator():
 def test_cited_passages_say_the_value(make):
     cited = 0
     for lesson in texts(make, 40):
-        shown = dict(re.findall(r"^\[(\d+)\] (.*)$", whole(lesson), flags=re.M))
+        shown = dict(re.findall(r"^.* \[(\d+)\]: (.*)$", whole(lesson), flags=re.M))
         for text, taught in lesson:
-            if taught and (found := re.fullmatch(r" \[(\d+)\] (.*)<\|end\|>", text)):
+            if taught and (found := re.fullmatch(r" .* \[(\d+)\] (.*)<\|end\|>", text)):
                 cited += 1
-                assert found.group(2) in shown[found.group(1)]
+                assert found.group(2) == "unknown" or (found.group(2) in shown[found.group(1)])
     assert cited > 50
 
 
@@ -63,11 +63,11 @@ def test_the_newest_passage_that_says_it_wins():
     several = 0
     for lesson in texts(lessons.newest, 60):
         text = whole(lesson)
-        dates = dict(re.findall(r"^\[(\d+)\] .*\((\d{4}-\d\d-\d\d)\)$", text, flags=re.M))
-        lines = dict(re.findall(r"^\[(\d+)\] (.*)\. \(.*\)$", text, flags=re.M))
+        dates = dict(re.findall(r"^.* \[(\d+)\]: .*\((\d{4}-\d\d-\d\d)\)$", text, flags=re.M))
+        lines = dict(re.findall(r"^.* \[(\d+)\]: (.*)\. \(.*\)$", text, flags=re.M))
         pieces = "".join(t for t, _ in lesson).split("Question: ")[1:]
         for piece in pieces:
-            if not (found := re.search(r"Answer: \[(\d+)\] (.*)<", piece)) or not dates:
+            if not (found := re.search(r"Answer: .* \[(\d+)\] (.*)<", piece)) or not dates:
                 continue
             number, value = found.groups()
             subject = re.search(r"[A-Z][a-z]+(?: [A-Z0-9]\w*)*", piece[1:].split("?")[0]).group()
@@ -80,7 +80,7 @@ def test_the_newest_passage_that_says_it_wins():
 
 def test_absent_values_are_unknown_and_not_too_rare():
     taught = [t for lesson in texts(lessons.read, 100) for t, mine in lesson if mine]
-    unknown = sum(t == " unknown" + lessons.EOS for t in taught)
+    unknown = sum(t.endswith(" unknown" + lessons.EOS) for t in taught)
     assert 0.15 < unknown / len(taught) < 0.45
 
 
