@@ -136,6 +136,7 @@ def _add_compare(commands: Any) -> None:
     command.add_argument("--facts", type=int, help="facts trained and asked about")
     command.add_argument("--profile", default="cpu", choices=PROFILES)
     command.add_argument("--out", default="results", metavar="FOLDER")
+    command.add_argument("--record", metavar="FILE", help="keep a copy of the record there")
     _json_option(command)
 
 
@@ -159,6 +160,10 @@ def _compare(options: argparse.Namespace) -> int:
         out=options.out,
         progress=not options.json,
     )
+    if options.record:
+        from ragft.records import atomic_write
+
+        atomic_write(options.record, (found.folder / "record.json").read_text(encoding="utf-8"))
     _print(options, found.to_dict(), comparison_text(found.to_dict()))
     return 0
 

@@ -200,11 +200,11 @@ def test_reading_examples_follow_from_what_is_shown():
     assert 35 < len(hidden) < 85
     assert all("Bob" not in e.prompt for e in hidden)
     rest = [e for e in shown if e not in hidden]
-    assert all(
-        e.completion == " [2] Bob" and "[2] Tarmo is led by Bob. (2024-01-01)" in e.prompt
-        for e in rest
-    )
+    assert all(e.completion == " Tarmo [2] Bob" for e in rest)
+    assert all("Tarmo [2]: Tarmo is led by Bob. (2024-01-01)" in e.prompt for e in rest)
     assert reading_examples(Parrot(), [ASKED], [passages[1:]])[0].completion == " unknown"
+    default = replace(ASKED, metadata={"parameter": "head"})
+    assert reading_examples(Parrot(), [default], [passages])[0].completion == " Tarmo [2] head=Bob"
 
 
 def test_a_trained_arm_needs_examples():
