@@ -38,8 +38,8 @@ def test_package_history(given, tmp_path, monkeypatch):
         package_history("networkx", ["3.1", "3.3"])
     except RagftError as error:
         pytest.skip(f"no package index: {error}")
-    both = {"first": "networkx==3.1,3.3", "second": "networkx==3.1,3.3"}
-    run = run_notebook(NOTEBOOKS / "01_package_history.ipynb", tmp_path / "01.ipynb", given | both)
+    given["packages"] = "networkx==3.1,3.3"
+    run = run_notebook(NOTEBOOKS / "01_package_history.ipynb", tmp_path / "01.ipynb", given)
     assert run.status == "ran"
     assert (tmp_path / "figures" / "01_package_history_networkx.png").exists()
 
