@@ -118,7 +118,7 @@ class _Timeline:
             fresh = known_on(self.corpus, day)
             for policy, corpus in (("never", stale), ("refreshed", fresh)):
                 task = Task(f"packages:{self.spec}", corpus, day, self.asked[day], self.taught)
-                found[policy, day] = Grid(task, self.sizes, self.records, self.corpus)
+                found[policy, day] = Grid(task, self.sizes, self.records, self.corpus, timed=0)
         return found
 
     def cells(self, lines: Sequence[tuple[str, str]]) -> Iterator[tuple[str, str, date, int]]:

@@ -16,7 +16,7 @@ from ragft.corpora.corpus import Corpus
 from ragft.experiments.tasks import Task
 from ragft.profiles import Profile
 from ragft.records import Records, Run, content_key, sha256_json
-from ragft.runtime import cache_dir
+from ragft.runtime import cache_dir, stopwatch
 from ragft.types import Example, Question
 
 if TYPE_CHECKING:
@@ -49,8 +49,9 @@ class Grid:
         sizes: Profile,
         records: Records,
         whole: Corpus | None = None,
+        timed: int = TIMED,
     ) -> None:
-        self.task, self.sizes, self.records = task, sizes, records
+        self.task, self.sizes, self.records, self.timed = task, sizes, records, timed
         self.whole = whole or task.corpus
         """Its facts are judged against; more than `task.corpus` where that is out of date."""
 
@@ -157,9 +158,18 @@ class Grid:
             "examples": len(examples),
             "leakage": _leakage(examples, self.task.asked) if examples else None,
             "dropped_passages": getattr(built, "dropped", 0),
-            "latency_ms": _timed(built, self.task.asked) if seed == self.sizes.seeds[0] else [],
+            "latency_ms": self._latencies(built) if seed == self.sizes.seeds[0] else [],
         }
         return frame, meta
+
+    def _latencies(self, arm: Arm) -> list[float]:
+        """Ask some questions one at a time, after one that is not counted; in milliseconds."""
+        found = []
+        for question in self.task.asked[: self.timed + 1] if self.timed else ():
+            with stopwatch() as watch:
+                arm.answer([question])
+            found.append(watch.ms)
+        return found[1:]
 
     def build(self, arm: str, seed: int) -> Arm:
         """Return an arm, not prepared yet."""
@@ -276,15 +286,3 @@ _BUILDERS: dict[str, Callable] = {
     "prior": _prior,
     "placebo": _placebo,
 }
-
-
-def _timed(arm: Any, questions: Sequence[Question]) -> list[float]:
-    """Ask some questions one at a time, after one that is not counted; return milliseconds."""
-    from ragft.runtime import stopwatch
-
-    found = []
-    for question in questions[: TIMED + 1]:
-        with stopwatch() as watch:
-            arm.answer([question])
-        found.append(watch.ms)
-    return found[1:]
