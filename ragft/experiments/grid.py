@@ -120,7 +120,7 @@ class Grid:
         """Return the key of a cell: everything that its answers depend on."""
         size = {k: v for k, v in asdict(self.sizes).items() if k not in ("seeds", "name", "model")}
         return content_key(
-            {"cell": "compare", "version": VERSION, "arm": arm, **size},
+            {"cell": "compare", "version": VERSION, "arm": arm, "timed": self.timed, **size},
             corpus=sha256_json([self.task.content_hash, self.whole.content_hash]),
             model=self.model_hash if arm != "prior" else "",
             seed=seed,
