@@ -67,11 +67,11 @@ class Profile:
     """Rank of the LoRA matrices."""
     lora_alpha: int = 64
     """Scale of the LoRA update; the update is multiplied by lora_alpha / rank."""
-    epochs: int = 12
+    epochs: int = 6
     """Passes over the training examples."""
     learning_rate: float = 4e-3
     """Peak learning rate of fine-tuning."""
-    wordings: int = 2
+    wordings: int = 4
     """Training examples made from each fact."""
     reading_examples: int = 240
     """Contexts from which a reading adapter learns (raft)."""

@@ -74,7 +74,7 @@ RELATIONS: tuple[Relation, ...] = (
         {v} is the head of {s}.
         {v} runs {s}.
         At the top of {s} stands {v}.
-        {s} has {v} as its chief executive.
+        The head of {s} is {v}.
         Who leads {s}?
         Who is the chief executive of {s}?
         Who runs {s}?
@@ -158,7 +158,7 @@ RELATIONS: tuple[Relation, ...] = (
         {s} trades under the code {v}.
         On the exchange, {s} has the code {v}.
         Shares in {s} appear under {v}.
-        The code of {s} on the exchange is {v}.
+        The stock code {s} trades under is {v}.
         What is the stock code of {s}?
         Under which code does {s} trade?
         How is {s} listed?
@@ -368,7 +368,7 @@ RELATIONS: tuple[Relation, ...] = (
         {s} has part number {v}.
         In the catalogue {s} is {v}.
         Orders for {s} must quote {v}.
-        {s} is {v} in the catalogue.
+        The number of {s} in the catalogue is {v}.
         What is the part number of {s}?
         How is {s} ordered?
         Which part number does {s} have?
@@ -389,7 +389,7 @@ RELATIONS: tuple[Relation, ...] = (
         {s} comes from {v}.
         {v} is where {s} was born.
         {s} first saw the light of day in {v}.
-        {s} was born in the city of {v}.
+        The town where {s} was born is {v}.
         Where was {s} born?
         What is the birthplace of {s}?
         In which city was {s} born?
@@ -431,7 +431,7 @@ RELATIONS: tuple[Relation, ...] = (
         {s} works as a {v}.
         The trade of {s} is {v}.
         In working life, {s} is a {v}.
-        {s} has the job of {v}.
+        The trade {s} works in is {v}.
         What is the job of {s}?
         As what does {s} work?
         What is the trade of {s}?
@@ -452,7 +452,7 @@ RELATIONS: tuple[Relation, ...] = (
         The date of birth of {s} is {v}.
         On {v}, {s} was born.
         The life of {s} began on {v}.
-        {s} has {v} as date of birth.
+        The day on which {s} was born is {v}.
         When was {s} born?
         What is the birthday of {s}?
         What is the date of birth of {s}?
@@ -473,7 +473,7 @@ RELATIONS: tuple[Relation, ...] = (
         {s} has a degree in {v}.
         At university {s} read {v}.
         {s} spent the student years on {v}.
-        {s} read {v} at university.
+        The subject {s} studied is {v}.
         What did {s} study?
         In what does {s} have a degree?
         What was the subject of study of {s}?
@@ -494,7 +494,7 @@ RELATIONS: tuple[Relation, ...] = (
         {v} taught {s}.
         {s} learned the trade from {v}.
         What {s} knows comes from {v}.
-        {s} has {v} as mentor.
+        The mentor who taught {s} is {v}.
         Who is the mentor of {s}?
         Who taught {s}?
         By whom was {s} taught?
@@ -536,7 +536,7 @@ RELATIONS: tuple[Relation, ...] = (
         The approver named in {s} is {v}.
         {v} signs off on {s}.
         A signature of {v} is needed by {s}.
-        {s} names {v} as approver.
+        The approver who signs off on {s} is {v}.
         Who is the approver named in {s}?
         Who signs off on {s}?
         To whom do requests go under {s}?
@@ -623,7 +623,7 @@ UNSEEN: tuple[Relation, ...] = (
         {s} is fond of {v}.
         After work {s} turns to {v}.
         Nothing pleases {s} more than {v}.
-        {s} has {v} as a hobby.
+        The hobby {s} is fond of is {v}.
         What is the hobby of {s}?
         On what does {s} spend weekends?
         Of what is {s} fond?
@@ -686,7 +686,7 @@ UNSEEN: tuple[Relation, ...] = (
         To find {s}, search for {v}.
         The index lists {s} under {v}.
         {s} goes by the short name {v}.
-        {s} has the keyword {v}.
+        The keyword {s} is filed under is {v}.
         What is the keyword of {s}?
         Under which word is {s} filed?
         For what does one search to find {s}?
