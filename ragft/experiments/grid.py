@@ -183,7 +183,11 @@ class Grid:
 
     def reading_training(self, seed: int) -> Training:
         """Return the training settings for learning to read, which takes fewer passes."""
-        return replace(self.training(seed), epochs=self.sizes.reading_epochs)
+        return replace(
+            self.training(seed),
+            epochs=self.sizes.reading_epochs,
+            learning_rate=self.sizes.reading_learning_rate,
+        )
 
     def decoding(self) -> dict[str, Any]:
         """Return what all arms that ask the model have in common."""

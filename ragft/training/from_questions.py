@@ -73,7 +73,8 @@ def reading_examples(
     questions : sequence of Question
         About subjects that are never asked.
     found : sequence of sequence of Passage
-        What retrieval found for each question, best first.
+        What retrieval found for each question, best first. Between one and all of them are
+        shown, drawn anew for each, so that their number never tells whether the answer is there.
     absent : float
         Share of the questions from whose passages the right ones are taken out, so that
         'unknown' is the right answer (0 to 1).
@@ -88,17 +89,23 @@ def reading_examples(
     """
     rng = random.Random(f"reading-{seed}")
     return [
-        _reading(model, question, passages, rng.random() < absent)
+        _reading(model, question, passages, rng.random() < absent, rng)
         for question, passages in zip(questions, found, strict=True)
     ]
 
 
 def _reading(
-    model: prompts.ReadsPrompts, question: Question, found: Sequence[Passage], hide: bool
+    model: prompts.ReadsPrompts,
+    question: Question,
+    found: Sequence[Passage],
+    hide: bool,
+    rng: random.Random,
 ) -> Example:
     support = set(question.supporting) if question.answerable else set()
-    kept = [p for p in found if not (hide and p.doc_id in support)]
-    shown = prompts.by_date(kept)
+    gold = [] if hide else [p for p in found if p.doc_id in support]
+    others = [p for p in found if p.doc_id not in support]
+    size = rng.randint(1, max(1, len(others)))
+    shown = prompts.by_date([*gold[:1], *others][:size])
     numbers = [n for n, p in enumerate(shown, 1) if p.doc_id in support]
     answer = right_answer(question) if numbers else UNKNOWN
     name = prompts.name_of(shown[numbers[0] - 1]) if numbers else ""

@@ -194,17 +194,22 @@ def test_examples_say_what_is_right_on_the_day():
 
 
 def test_reading_examples_follow_from_what_is_shown():
-    passages = chunk(DOCUMENTS[1:], strategy="whole")
-    shown = reading_examples(Parrot(), [ASKED] * 200, [passages] * 200, absent=0.3, seed=1)
-    hidden = [e for e in shown if e.completion == " unknown"]
-    assert 35 < len(hidden) < 85
+    others = [Document(f"c{n}", "Velka is led by Cid.", "Velka", "c") for n in range(3)]
+    passages = chunk([DOCUMENTS[1], *others], strategy="whole")
+    examples = reading_examples(Parrot(), [ASKED] * 300, [passages] * 300, absent=0.3, seed=1)
+    hidden = [e for e in examples if e.completion == " unknown"]
+    rest = [e for e in examples if e not in hidden]
+    assert 60 < len(hidden) < 120
     assert all("Bob" not in e.prompt for e in hidden)
-    rest = [e for e in shown if e not in hidden]
-    assert all(e.completion == " Tarmo [2] Bob" for e in rest)
-    assert all("Tarmo [2]: Tarmo is led by Bob. (2024-01-01)" in e.prompt for e in rest)
+    assert all("]: Tarmo is led by Bob. (2024-01-01)" in e.prompt for e in rest)
+    for part in (hidden, rest):  # the number of passages tells nothing
+        assert {e.prompt.count("]: ") for e in part} == {1, 2, 3}
+    completions = {e.completion for e in rest}
+    assert completions == {f" Tarmo [{n}] Bob" for n in (1, 2, 3)}, "undated ones stand first"
     assert reading_examples(Parrot(), [ASKED], [passages[1:]])[0].completion == " unknown"
     default = replace(ASKED, metadata={"parameter": "head"})
-    assert reading_examples(Parrot(), [default], [passages])[0].completion == " Tarmo [2] head=Bob"
+    shown = reading_examples(Parrot(), [default], [passages[:1]], absent=0.0)
+    assert shown[0].completion == " Tarmo [1] head=Bob"
 
 
 def test_a_trained_arm_needs_examples():
