@@ -35,10 +35,10 @@ def test_package_history(given, tmp_path, monkeypatch):
 
     monkeypatch.setenv("RAGFT_CACHE", str(tmp_path / "cache"))
     try:
-        package_history("networkx", ["3.1", "3.3"])
+        package_history("networkx", ["2.4", "2.8.8"])
     except RagftError as error:
         pytest.skip(f"no package index: {error}")
-    given["packages"] = "networkx==3.1,3.3"
+    given["packages"] = "networkx==2.4,2.8.8"  # releases between which defaults changed
     run = run_notebook(NOTEBOOKS / "01_package_history.ipynb", tmp_path / "01.ipynb", given)
     assert run.status == "ran"
     assert (tmp_path / "figures" / "01_package_history_networkx.png").exists()
