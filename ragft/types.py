@@ -134,6 +134,11 @@ class Question:
     """What the bootstrap resamples; '' means the subject (or the question itself without one)."""
     metadata: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
+    @property
+    def cluster_key(self) -> str:
+        """What the bootstrap resamples: the cluster, else the subject, else the question."""
+        return self.cluster or self.subject or self.id
+
     def answers_on(self, day: date | None) -> tuple[str, ...]:
         """Return the right answers on `day` (on any day where `day` is None)."""
         if day is None:

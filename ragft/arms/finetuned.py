@@ -11,7 +11,7 @@ from ragft.corpora.corpus import Corpus
 from ragft.generation.local import LocalModel
 from ragft.profiles import Profile
 from ragft.runtime import cache_dir
-from ragft.training.finetune import FinetuneResult, finetune
+from ragft.training.finetune import FinetuneResult, examples_hash, finetune
 from ragft.types import Example, RefreshCost
 
 
@@ -45,7 +45,7 @@ def train(model: LocalModel, examples: Sequence[Example], training: Training) ->
     from ragft.records import sha256_json
 
     settings = asdict(training)
-    data = [[e.prompt, e.completion] for e in examples]
+    data = examples_hash(examples)
     key = sha256_json({"base": model.model_hash, "examples": data, **settings})
     return finetune(model, examples, out=cache_dir() / "adapters" / key[:24], **settings)
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ragft.corpora.corpus import Corpus
+from ragft.experiments.evaluate import score_matrix
 from ragft.experiments.grid import Grid
 from ragft.experiments.tasks import Task, load_task
 from ragft.profiles import Profile, profile
@@ -178,11 +179,8 @@ def _summed_up(
 
 
 def _matrix(scored: pd.DataFrame, arm: str, score: str):
-    """Return scores of shape (seeds, questions), and the questions' clusters."""
-    mine = scored[scored["arm"] == arm]
-    wide = mine.pivot(index="seed", columns="question_id", values=score)
-    clusters = mine.drop_duplicates("question_id").set_index("question_id")["cluster"]
-    return wide.to_numpy(float), clusters.loc[wide.columns].tolist()
+    """Return an arm's scores of shape (seeds, questions), and the questions' clusters."""
+    return score_matrix(scored[scored["arm"] == arm], score)
 
 
 def _row(arm: str, scored: pd.DataFrame, notes: Sequence[dict], sizes: Profile) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from ragft.corpora import packages
 from ragft.corpora.corpus import Corpus
 from ragft.evaluation.text import same_value
+from ragft.experiments.evaluate import score_matrix
 from ragft.experiments.grid import Grid
 from ragft.experiments.tasks import Task
 from ragft.profiles import Profile, profile
@@ -195,25 +196,18 @@ def _summed_up(
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     import pandas as pd
 
-    answers = pd.concat(frames, ignore_index=True)
-    rows = []
-    for group, mine in (("all", answers), ("changed", answers[answers["changed"]])):
-        for (arm, policy, day), part in mine.groupby(["arm", "condition", "day"], sort=False):
-            where = {"group": group, "arm": arm, "policy": policy, "day": day}
-            rows += [
-                {**where, "measure": measure, **asdict(_interval(part, measure, sizes))}
-                for measure in MEASURES
-            ]
-    return answers, {"summary": rows}
-
-
-def _interval(part: pd.DataFrame, measure: str, sizes: Profile):
     from ragft.evaluation.outcomes import score_columns
     from ragft.evaluation.statistics import seed_interval
 
-    scores = score_columns(part)["correct" if measure == "accuracy" else measure]
-    wide = part.assign(score=scores).pivot(index="seed", columns="question_id", values="score")
-    clusters = part.drop_duplicates("question_id").set_index("question_id")["cluster"]
-    return seed_interval(
-        wide.to_numpy(float), clusters.loc[wide.columns].tolist(), sizes.level, sizes.n_boot
-    )
+    answers = pd.concat(frames, ignore_index=True)
+    where = ["arm", "condition", "day", "seed", "question_id", "cluster", "changed"]
+    scores = score_columns(answers).rename(columns={"correct": "accuracy"})
+    scored = pd.concat([answers[where], scores], axis=1)
+    rows = []
+    for group, mine in (("all", scored), ("changed", scored[scored["changed"]])):
+        for (arm, policy, day), part in mine.groupby(["arm", "condition", "day"], sort=False):
+            place = {"group": group, "arm": arm, "policy": policy, "day": day}
+            for measure in MEASURES:
+                found = seed_interval(*score_matrix(part, measure), sizes.level, sizes.n_boot)
+                rows += [{**place, "measure": measure, **asdict(found)}]
+    return answers, {"summary": rows}

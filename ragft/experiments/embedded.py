@@ -154,7 +154,7 @@ def _rate(
     judge: Callable[[Question, Answer], bool],
 ) -> Interval:
     scores = [float(judge(q, a)) for q, a in zip(questions, answers, strict=True)]
-    return mean_interval(scores, [q.cluster or q.subject for q in questions])
+    return mean_interval(scores, [q.cluster_key for q in questions])
 
 
 def evaluate_learning(

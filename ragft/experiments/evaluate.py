@@ -11,6 +11,7 @@ from ragft.evaluation.outcomes import FactBook, judge
 from ragft.types import Answer, Question
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
 
     from ragft.arms.base import Arm
@@ -78,7 +79,7 @@ def answers_frame(
                 "question": question.text,
                 "subject": question.subject,
                 "kind": question.kind,
-                "cluster": question.cluster or question.subject or question.id,
+                "cluster": question.cluster_key,
                 "changed": bool(question.metadata.get("changed", False)),
                 "text": answer.text,
                 **judge(question, answer, on, facts=book).to_dict(),
@@ -98,3 +99,22 @@ def _found(question: Question, answer: Answer) -> float:
     if not answer.hits or not question.supporting:
         return float("nan")
     return float(any(hit.passage.doc_id in question.supporting for hit in answer.hits))
+
+
+def score_matrix(frame: pd.DataFrame, score: str) -> tuple[np.ndarray, list[str]]:
+    """Return one column of an arm's rows as statistics want it.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        Rows of one arm on one day: seed, question_id, cluster and the column `score`.
+    score : str
+
+    Returns
+    -------
+    (scores, clusters)
+        Shape (seeds, questions), and the cluster of each question.
+    """
+    wide = frame.pivot(index="seed", columns="question_id", values=score)
+    clusters = frame.drop_duplicates("question_id").set_index("question_id")["cluster"]
+    return wide.to_numpy(float), clusters.loc[wide.columns].tolist()

@@ -57,7 +57,7 @@ class RetrievalResult:
 
     def interval(self, values: np.ndarray) -> Interval:
         """Return the mean of per-question values with its interval over clusters."""
-        clusters = [q.cluster or q.subject or q.id for q in self.questions]
+        clusters = [q.cluster_key for q in self.questions]
         return mean_interval(values, clusters)
 
     def to_dict(self) -> dict[str, Any]:
