@@ -46,7 +46,14 @@ def test_a_lesson_is_a_pure_function_of_its_generator():
 
 
 @pytest.mark.parametrize(
-    "make", [lessons.read, lessons.match, lessons.newest, lessons.read_signatures]
+    "make",
+    [
+        lessons.read,
+        lessons.coined_relations,
+        lessons.match,
+        lessons.newest,
+        lessons.read_signatures,
+    ],
 )
 def test_cited_passages_say_the_value(make):
     cited = 0

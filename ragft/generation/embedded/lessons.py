@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import json
 import random
+import string
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
 from ragft import prompts
-from ragft.corpora.lexicon import subject_name, words
+from ragft.corpora.lexicon import subject_name, value_of, words
 from ragft.corpora.relations import KINDS, RELATIONS
 from ragft.corpora.world import Subject, World
 from ragft.generation.embedded import signatures
@@ -50,9 +51,9 @@ class Level:
 
 
 def level(progress: float) -> Level:
-    """Return the level at a share of pretraining: one passage first, six from a third on."""
-    grown = min(1.0, progress / 0.3)
-    return Level(1 + round(5 * grown), 6 + round(24 * grown), 0.0 if progress < 0.3 else 0.2)
+    """Return the level at a share of pretraining: one passage first, six from a fifth on."""
+    grown = min(1.0, progress / 0.2)
+    return Level(1 + round(5 * grown), 6 + round(24 * grown), 0.0 if progress < 0.2 else 0.2)
 
 
 def _world(rng: random.Random, former: int = 0, subjects: int = 24) -> World:
@@ -76,6 +77,31 @@ def as_passage(document: Document) -> Passage:
     )  # fmt: skip
 
 
+OPENINGS = (
+    "According to the register,", "As far as we know,", "At present,", "By now,", "Today,",
+    "As the papers say,", "It is known that", "Records show that", "Note that", "We read that",
+    "In short,", "It should be said that", "On the whole,", "As before,",
+)  # fmt: skip
+CLOSINGS = (", as the register says", " at present", ", so we read", " these days", " by now",
+            ", it is said", ", as far as we know", " at the time of writing")  # fmt: skip
+
+
+def reworded(rng: random.Random, passage: Passage) -> Passage:
+    """Put openings and closings around some sentences, so that a value can stand anywhere."""
+    if rng.random() < 0.5:
+        return passage
+    sentences = passage.text.rstrip(".").split(". ")
+    for n, sentence in enumerate(sentences):
+        draw = rng.random()
+        if draw < 0.3:
+            lowered = "the " + sentence[4:] if sentence.startswith("The ") else sentence
+            sentences[n] = f"{rng.choice(OPENINGS)} {lowered}"
+        elif draw < 0.5:
+            sentences[n] = sentence + rng.choice(CLOSINGS)
+    text = ". ".join(sentences) + "."
+    return replace(passage, text=text, end=len(text))
+
+
 def _order(rng: random.Random, passages: list[Passage], at: Level) -> list[Passage]:
     rng.shuffle(passages)
     if rng.random() < 0.06:  # undated collections exist too
@@ -85,7 +111,7 @@ def _order(rng: random.Random, passages: list[Passage], at: Level) -> list[Passa
 
 def _context(rng: random.Random, world: World, at: Level) -> tuple[list[Subject], list[Passage]]:
     """Draw subjects and their current documents; half the time all of one kind."""
-    size = rng.randrange(max(1, at.passages // 2), at.passages + 1)
+    size = rng.randrange(1 if rng.random() < 0.3 else max(1, at.passages // 2), at.passages + 1)
     if rng.random() < 0.5:
         kind = rng.randrange(4)
         numbers = [4 * i + kind for i in range(world.subjects // 4)]
@@ -93,7 +119,8 @@ def _context(rng: random.Random, world: World, at: Level) -> tuple[list[Subject]
         numbers = list(range(world.subjects))
     chosen = [world.subject(i) for i in rng.sample(numbers, min(size, len(numbers)))]
     current = [next(d for d in s.documents if d.holds_on(world.start)) for s in chosen]
-    return chosen, _order(rng, [as_passage(d) for d in current], at)
+    shown = [reworded(rng, as_passage(d)) for d in current]
+    return chosen, _order(rng, shown, at)
 
 
 def _asked(rng: random.Random, world: World, subject: Subject, kind: str) -> Question | None:
@@ -174,11 +201,21 @@ def echo(rng: random.Random, at: Level) -> Lesson:
     place in the sentence, and 25 million tokens of them left a model unable to copy.
     """
     vocabulary = words("pretraining")
-    drawn = [
-        str(rng.randrange(1000)) if rng.random() < 0.2 else rng.choice(vocabulary)
-        for _ in range(rng.randrange(4, 24))
-    ]
-    text = " ".join(w.title() if rng.random() < 0.5 else w for w in drawn)
+
+    def one() -> str:
+        draw = rng.random()
+        if draw < 0.15:
+            return str(rng.randrange(1000))
+        if draw < 0.45:
+            return rng.choice(vocabulary)
+        if draw < 0.9:
+            return signatures.coined(rng)
+        return "".join(rng.choices(string.ascii_letters + string.digits + "_.='-", k=4))
+
+    drawn = [one() for _ in range(rng.randrange(4, 24))]
+    text = rng.choice([" ", " ", " ", "_", ".", ", "]).join(
+        w.title() if rng.random() < 0.4 else w for w in drawn
+    )
     return [(f"{BOS}{text}\n", False), (f"{text}{EOS}", True)]
 
 
@@ -193,8 +230,16 @@ def lookup(rng: random.Random, at: Level) -> Lesson:
     size = rng.randrange(3, 13)
     if rng.random() < 0.5:
         names = [subject_name(KINDS[place], n, "pretraining", seed) for n in range(size)]
-    else:
+    elif rng.random() < 0.5:
         names = ["_".join(rng.sample(vocabulary, rng.choice([1, 2]))) for _ in range(size)]
+    else:
+        joint = rng.choice("_.")
+        made = (
+            joint.join(signatures.coined(rng) for _ in range(rng.choice([1, 2, 3])))
+            for _ in range(size)
+        )
+        names = list(dict.fromkeys(made))
+        size = len(names)
     hidden = rng.randrange(1 + size // 3)
     shown = names[hidden:]
     lesson = [(BOS + "".join(f"{name} [{n}]\n" for n, name in enumerate(shown, 1)), False)]
@@ -218,7 +263,7 @@ def match(rng: random.Random, at: Level) -> Lesson:
     world = replace(_world(rng), relations=chosen, facts_per_subject=len(chosen), subjects=48)
     size = rng.randrange(2, at.passages + 3)
     subjects = [world.subject(4 * n + place) for n in rng.sample(range(12), size)]
-    shown = _order(rng, [as_passage(s.documents[-1]) for s in subjects], at)
+    shown = _order(rng, [reworded(rng, as_passage(s.documents[-1])) for s in subjects], at)
     cites = rng.random() < 0.5
     lesson = [(_head(prompts.READ if cites else prompts.READ_PLAIN, shown), False)]
     for _ in range(rng.randrange(5, 11)):
@@ -228,6 +273,98 @@ def match(rng: random.Random, at: Level) -> Lesson:
         value, numbers = _cited(question, shown, world.start)
         said = _said(question, shown, value, numbers) if cites else prompts.complete(value)
         _ask(lesson, question.text, said, len(lesson) == 1)
+    return lesson
+
+
+NOUNS = (
+    "anchor angle badge barrel basin beacon bell bench border bottle bridge bucket budget cabin "
+    "caption cellar channel chart choir cipher circle climate cluster coach coin column compass "
+    "corner council crest crown custom depth device dialect dosage drawer emblem engine entrance "
+    "envelope fabric ferry filter flag flavour floor formula frame fuel garment grade grain grant "
+    "guest guide habit handle harbour harvest hinge host index island journal junction keeper "
+    "kernel ladder lamp lane layer ledger lens level lever library lock lodge magnet margin "
+    "market mast medal menu meter mirror module motor nickname nozzle outlet palette panel "
+    "partner pattern pedal permit pilot pipe platform port portion prefix proof pump quota rail "
+    "rank ratio region relay rhythm rival root route rule sample scale schedule season seat "
+    "sector segment sensor shade shelf shield shift signal slogan slot song source speed sponsor "
+    "stage stamp station strap surface switch symbol target temper tenant theme ticket title tone "
+    "track tower trail tunnel uniform valve vault vendor venue vessel village visa voltage wall "
+    "watch wing witness yield zone"
+).split()
+NOUN_STATEMENTS = (
+    "The {n} of {s} is {v}.", "{s} has {v} as its {n}.", "{v} is the {n} of {s}.",
+    "As its {n}, {s} has {v}.", "For {s}, the {n} is {v}.", "{s} has a {n} of {v}.",
+    "With {s}, the {n} comes to {v}.", "The {n} that {s} has is {v}.", "{s} took {v} for its {n}.",
+    "{v} serves {s} as {n}.", "The {n} named for {s} is {v}.", "In {v}, {s} has its {n}.",
+    "The {n} {s} uses is {v}.", "{s}: {n} {v}.", "{s} chose {v} as {n}.", "Its {n} gives {s} {v}.",
+)  # fmt: skip
+NOUN_QUESTIONS = (
+    "What is the {n} of {s}?", "Which {n} does {s} have?", "What {n} has {s}?",
+    "What does {s} have as its {n}?", "What serves {s} as {n}?", "What did {s} take for its {n}?",
+    "{s}: what {n}?", "What is given as the {n} of {s}?", "Of {s}, what is the {n}?",
+    "What is the {n} that {s} uses?", "In {s}, what is the {n}?", "As {n}, what has {s}?",
+)  # fmt: skip
+VERB_STATEMENTS = (
+    "{s} {n}s {v}.", "{v} is {n}ed by {s}.", "What {s} {n}s is {v}.", "To {s}, {v} is {n}ed.",
+    "{s} will {n} {v}.", "{v} is what {s} {n}s.", "{s} has {n}ed {v}.", "It is {v} that {s} {n}s.",
+)  # fmt: skip
+VERB_QUESTIONS = (
+    "What does {s} {n}?", "What is {n}ed by {s}?", "What will {s} {n}?", "What has {s} {n}ed?",
+    "Which one does {s} {n}?", "What is it that {s} {n}s?",
+)  # fmt: skip
+VALUE_TYPES = tuple(sorted({relation.value_type for relation in RELATIONS}))
+
+
+def coined_relations(rng: random.Random, at: Level) -> Lesson:
+    """Read statements of relations that exist in this lesson alone.
+
+    A fixed set of relations can be learnt by heart, wording by wording; where the noun or
+    verb is new every time, what is left is to find it again and to say what stands beside it.
+    """
+    place, seed, vocabulary = rng.randrange(len(KINDS)), rng.randrange(2**30), words("pretraining")
+    subjects = [
+        subject_name(KINDS[place], n, "pretraining", seed)
+        for n in range(rng.randrange(1, at.passages + 1))
+    ]
+    relations = []
+    for _ in range(rng.randrange(2, 6)):
+        verb = rng.random() < 0.3
+        noun = rng.choice(vocabulary) if verb or rng.random() < 0.3 else rng.choice(NOUNS)
+        said, asked = (
+            (VERB_STATEMENTS, VERB_QUESTIONS) if verb else (NOUN_STATEMENTS, NOUN_QUESTIONS)
+        )
+        relations.append((noun, rng.choice(VALUE_TYPES), said, asked))
+    relations = list({r[0]: r for r in relations}.values())
+    base = date(2010, 1, 1) + timedelta(days=rng.randrange(5000))
+    stated: dict[tuple[str, str], str] = {}
+    shown = []
+    for name in subjects:
+        sentences = []
+        for noun, kind, said, _ in rng.sample(relations, rng.randrange(1, len(relations) + 1)):
+            value = value_of(kind, "pretraining", seed, name, noun)
+            stated[name, noun] = value
+            sentences.append(rng.choice(said).format(n=noun, s=name, v=value))
+        text = " ".join("The" + s[3:] if s.startswith("the ") else s for s in sentences)
+        day = base - timedelta(days=rng.randrange(900))
+        shown.append(Passage(name, name, text, 0, len(text), name, valid_from=day))
+    shown = _order(rng, [reworded(rng, passage) for passage in shown], at)
+    numbers = {p.id: n for n, p in enumerate(shown, 1)}
+    lesson = [(_head(prompts.READ, shown), False)]
+    for _ in range(rng.randrange(4, 10)):
+        noun, _, _, asked = rng.choice(relations)
+        if rng.random() < 0.1:
+            name = subject_name(KINDS[place], 20 + rng.randrange(9), "pretraining", seed)
+        else:
+            name = rng.choice(subjects)
+        value = stated.get((name, noun), UNKNOWN)
+        cited = [numbers[name]] if name in numbers else []
+        text = rng.choice(asked).format(n=noun, s=name)
+        _ask(
+            lesson,
+            text[0].upper() + text[1:],
+            prompts.complete(value, cited, name),
+            len(lesson) == 1,
+        )
     return lesson
 
 
@@ -242,7 +379,7 @@ def newest(rng: random.Random, at: Level) -> Lesson:
         former = [a for a in question.answers if a.valid_to is not None]
         stating = rng.sample(former, min(len(former), rng.choice([1, 1, 2])))
         ids = {rng.choice(answer.documents) for answer in stating}
-        older += [as_passage(d) for d in subject.documents if d.id in ids]
+        older += [reworded(rng, as_passage(d)) for d in subject.documents if d.id in ids]
         asked.append(question)
     shown = [replace(p, valid_from=p.valid_from or world.start) for p in shown]
     mixed = shown + older
@@ -433,10 +570,15 @@ def plain(rng: random.Random, at: Level) -> Lesson:
 
 def _made_package(rng: random.Random, at: Level, count: int) -> list[signatures.Signature]:
     names, shared = signatures.modules(rng), signatures.pool(rng)
-    made = [
-        signatures.signature(rng, rng.choice(names), shared, at.parameters) for _ in range(count)
-    ]
-    return list({s.name: s for s in made if s.defaults}.values())
+    made: list[signatures.Signature] = []
+    for _ in range(count):
+        if made and rng.random() < 0.3:
+            made.append(signatures.sibling(rng, rng.choice(made)))
+        else:
+            made.append(signatures.signature(rng, rng.choice(names), shared, at.parameters))
+    found = list({s.name: s for s in made if s.defaults}.values())
+    rng.shuffle(found)
+    return found
 
 
 def _signature_passage(s: signatures.Signature, day: date | None, tag: str = "") -> Passage:
@@ -446,7 +588,7 @@ def _signature_passage(s: signatures.Signature, day: date | None, tag: str = "")
 
 def read_signatures(rng: random.Random, at: Level) -> Lesson:
     """Read made-up signatures: the default of a parameter, with a citation, or unknown."""
-    size = rng.randrange(1, max(2, min(5, at.passages + 1)))
+    size = min(at.passages, rng.choice([1, 1, 1, 1, 2, 2, 3, 3, 4]))
     made = _made_package(rng, at, size + 1)
     if len(made) < 2:
         return read_signatures(rng, at)
@@ -464,12 +606,13 @@ def read_signatures(rng: random.Random, at: Level) -> Lesson:
     shown = _order(rng, shown, at) if not revised else prompts.by_date(shown)
     place = {p.id: n for n, p in enumerate(shown, 1)}
     lesson = [(_head(prompts.READ, shown), False)]
-    for _ in range(rng.randrange(4, 9)):
+    for _ in range(rng.randrange(3, 7)):
         draw, asked = rng.random(), rng.choice(made)
         if revised and draw < 0.4:
             parameter, asked = next(iter(revised.items()))
         else:
-            parameter = rng.choice(list(asked.defaults))
+            weights = [0.4 if v == "None" else 1.0 for v in asked.defaults.values()]
+            parameter = rng.choices(list(asked.defaults), weights)[0]
         if draw > 0.92:
             asked, parameter = hidden, rng.choice(list(hidden.defaults))
         elif draw > 0.82:
@@ -498,11 +641,12 @@ def closed_signatures(rng: random.Random, at: Level) -> Lesson:
 
 
 MIX: tuple[tuple[Callable[[random.Random, Level], Lesson], float, float], ...] = (
-    (echo, 0.08, 0.02),
-    (lookup, 0.32, 0.03),
-    (match, 0.20, 0.12),
-    (read, 0.10, 0.18),
-    (newest, 0.07, 0.16),
+    (echo, 0.10, 0.02),
+    (lookup, 0.28, 0.03),
+    (coined_relations, 0.10, 0.11),
+    (match, 0.14, 0.09),
+    (read, 0.08, 0.13),
+    (newest, 0.05, 0.13),
     (two_hop, 0.01, 0.05),
     (closed, 0.02, 0.06),
     (instructed, 0.02, 0.07),
@@ -511,7 +655,7 @@ MIX: tuple[tuple[Callable[[random.Random, Level], Lesson], float, float], ...] =
     (quoted, 0.01, 0.02),
     (planted, 0.01, 0.02),
     (plain, 0.01, 0.01),
-    (read_signatures, 0.12, 0.20),
+    (read_signatures, 0.14, 0.20),
     (closed_signatures, 0.01, 0.03),
 )
 """Each kind of lesson and its share of the lessons, at the start and from half-way on."""

@@ -26,7 +26,7 @@ from ragft.types import RagftError
 class Recipe:
     """Everything that decides what the weights become."""
 
-    tokens: int = 40_000_000
+    tokens: int = 60_000_000
     """Tokens seen in all, padding included."""
     seed: int = 0
     width: int = 256
@@ -41,7 +41,12 @@ class Recipe:
     """Loss weight of tokens that are read; those that are taught have 1."""
     citation_weight: float = 3.0
     """Loss weight of the number in a citation: where to look is the hard part."""
-    phases: tuple[tuple[float, int, int], ...] = ((0.2, 320, 38), (0.6, 512, 24), (1.0, 768, 16))
+    phases: tuple[tuple[float, int, int], ...] = (
+        (0.1, 320, 38),
+        (0.45, 512, 24),
+        (0.8, 768, 16),
+        (1.0, 1280, 10),
+    )
     """(share of the tokens, row length, rows a step) up to that share."""
 
     def phase(self, progress: float) -> tuple[int, int]:
@@ -97,7 +102,9 @@ def build(recipe: Recipe):
         bos_token_id=1,
         eos_token_id=2,
     )
-    return LlamaForCausalLM(config)
+    model = LlamaForCausalLM(config)
+    model.set_attn_implementation("eager")  # compiled, a tenth faster on CPU than sdpa's kernel
+    return model
 
 
 def _optimisers(model, recipe: Recipe) -> list[torch.optim.Optimizer]:

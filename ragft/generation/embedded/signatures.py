@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
+from functools import cache
 
 from ragft.corpora.lexicon import words
 
@@ -60,6 +61,29 @@ _STRINGS = (
     "outer inner left right index columns first last both none default lbfgs sag same reflect "
     "ascii utf-8 C F equal"
 ).split()
+# Pieces of English, put together at random: real names are cut into tokens that made-up
+# words of consonant and vowel never show, and a model copies only tokens it has met.
+_PREFIXES = (
+    "a ab ac ad af al an ap ar as be bi co com con cor de dis e ef em en ex for hy im in inter "
+    "intro ir ma met micro mini mis mono multi non ob out over per poly pre pro re retro semi "
+    "sub suc sup sur syn tele trans tri un under uni up"
+).split()
+_ROOTS = (
+    "band bar ber bin cal cap cast cess chron cid claim clus cord cre crip cur dat den dict dim "
+    "duc ect ent equ est fact fec fer fid fin flec flu form frac fus gen ger graph gress gul hab "
+    "jec ject jun lab lec leg lig lin loc log lum man mat mens ment mer min mir mis mod mon mov "
+    "mut nam nec neig nom norm not nul num oper opt ord orth pact par pat pel pend phon pli plor "
+    "pon port pos prim prob puls quer quir ran rect reg rel rot rupt scrip sect sem sen sequ ser "
+    "sig sim sis sol son spec sper spher stan stim stit string struc sum sup tac tain tech tem "
+    "ten tern tex thes thet tim tion tol tor trac tri tru turb typ val var vec ven ver vert vid "
+    "vis voc vol volv vor weigh width wis xim zer"
+).split()
+_SUFFIXES = (
+    "able age al ance and ant ar ary ate ated ation ator ed ence ent er ers es est ette ex ian "
+    "ibility ible ic ical ics ies ify ile ine ing ings ion ional ions ious is ish ism ist ity "
+    "ive ivity ization ize ized izer le less ling ly ment ments ness nomial o oid on ons or ors "
+    "ory ous ox s se sion sis ss t th tic tive ts ty ular ule um ure us x y"
+).split()
 _DOC = (
     "the a of for with to and in on from by each given all new data values input output model "
     "array compute return fit estimate apply build create draw plot convert select count sample "
@@ -88,19 +112,47 @@ class Signature:
         return f"{self.name}\n{short}({', '.join(shown)})\n\n{self.summary}"
 
 
+@cache
+def _never() -> frozenset[str]:
+    return frozenset(words("evaluation"))
+
+
+def coined(rng: random.Random) -> str:
+    """Put together a word that looks English, so that any cut into tokens turns up.
+
+    Never a name of the worlds that are measured on.
+    """
+    while True:
+        if rng.random() < 0.15:
+            word = "".join(rng.choices("abcdefghijklmnopqrstuvwxyz", k=rng.randrange(2, 7)))
+        else:
+            roots = "".join(rng.choices(_ROOTS, k=rng.choice([1, 1, 1, 2])))
+            before = rng.choice(_PREFIXES) if rng.random() < 0.55 else ""
+            word = before + roots + (rng.choice(_SUFFIXES) if rng.random() < 0.8 else "")
+        if word not in _never():
+            return word
+
+
 def _part(rng: random.Random) -> str:
-    # A quarter of made-up words: a reader must be able to copy what it has never seen.
-    if rng.random() < 0.25:
+    # Mostly what a reader has never seen: it must learn to copy, not to remember.
+    draw = rng.random()
+    if draw < 0.15:
         vocabulary = words("pretraining")
         return vocabulary[rng.randrange(len(vocabulary))]
-    return rng.choice(_PARTS)
+    if draw < 0.4:
+        return coined(rng)
+    part = rng.choice(_PARTS)
+    longer = part + rng.choice(_SUFFIXES)
+    return longer if rng.random() < 0.25 and longer not in _never() else part
 
 
 def _parameter(rng: random.Random) -> str:
     if rng.random() < 0.08:
-        return rng.choice("abcdefghijklmnopqrstuvwxyzXY")
+        return rng.choice("abcdefghijklmnopqrstuvwxyzXY") + rng.choice(["", "", "", "0", "1", "2"])
+    if rng.random() < 0.04:
+        return f"{rng.choice('abclknpqx')}{rng.choice(['', '1', '2'])}_{_part(rng)}"
     prefix = rng.choice(["", "", "", "n_", "max_", "min_", "is_", "use_", "return_"])
-    return prefix + "_".join(_part(rng) for _ in range(rng.choice([1, 1, 2, 2, 3])))
+    return prefix + "_".join(_part(rng) for _ in range(rng.choice([1, 1, 1, 2, 2, 3])))
 
 
 def _number(rng: random.Random) -> str:
@@ -158,7 +210,7 @@ def modules(rng: random.Random) -> list[str]:
     def one() -> str:
         inner = [
             rng.choice(["", "", "", "_"]) + _part(rng)
-            for _ in range(rng.choice([0, 1, 1, 1, 2, 3]))
+            for _ in range(rng.choice([0, 0, 1, 1, 1, 2]))
         ]
         return ".".join([package, *inner])
 
@@ -177,16 +229,69 @@ def signature(rng: random.Random, module: str, pool: list[str], longest: int) ->
     else:
         short = "_".join(pieces)
     size = min(longest, 1 + int(rng.expovariate(1 / 7)))
-    drawn = [rng.choice(pool) if rng.random() < 0.7 else _parameter(rng) for _ in range(size)]
+    drawn = [rng.choice(pool) if rng.random() < 0.6 else _parameter(rng) for _ in range(size)]
+    for place in range(1, size):  # `max_iter` beside `inner_max_iter`: look at the whole name
+        if rng.random() < 0.06:
+            other = rng.choice(drawn[:place])
+            drawn[place] = rng.choice([f"{_part(rng)}_{other}", f"{other}_{_part(rng)}"])
     names = list(dict.fromkeys(drawn))
     required = names[: rng.choice([0, 0, 1, 1, 2])]
     defaults = {p: _default(rng) for p in names[len(required) :]}
-    words_ = [
-        rng.choice(_DOC) if rng.random() < 0.8 else _part(rng) for _ in range(rng.randrange(4, 16))
-    ]
-    summary = " ".join(words_).capitalize() + "."
     star = rng.randrange(len(names) + 1) if rng.random() < 0.5 else -1
+    summary = _summary(rng, short, names)
     return Signature(f"{module}.{short}", tuple(required), defaults, summary, star)
+
+
+def _summary(rng: random.Random, short: str, names: list[str]) -> str:
+    """Write something like the first lines of a docstring, names and marks among the words."""
+    sentences = []
+    for _ in range(rng.choice([1, 1, 1, 2])):
+        said = []
+        for _ in range(rng.randrange(4, 12)):
+            draw = rng.random()
+            word = rng.choice(_DOC) if draw < 0.6 else coined(rng) if draw < 0.9 else _part(rng)
+            draw = rng.random()
+            if draw < 0.06:
+                word = rng.choice(["{}, {}", "({}, {})", "{}-{}", "`{}_{}`", "{} :{}:"]).format(
+                    word, coined(rng)
+                )
+            elif draw < 0.1:
+                word = rng.choice([short, *names])
+            said.append(word)
+        sentences.append(" ".join(said).capitalize() + ".")
+    if rng.random() < 0.3:
+        sentences.append(
+            rng.choice(
+                [
+                    "Read more in the :ref:`{0} {0} <{1}>`.",
+                    ".. versionadded:: 0.{2}",
+                    "See also :class:`{0}`.",
+                    "For {1}, see `{0}`, e.g. {1} ({2}).",
+                ]
+            ).format(coined(rng).capitalize(), coined(rng), rng.randrange(40))
+        )
+    return " ".join(sentences) + (" …" if rng.random() < 0.4 else "")
+
+
+def sibling(rng: random.Random, of: Signature) -> Signature:
+    """Return a function named almost like another, with almost the same parameters.
+
+    Real packages are full of them, and a reader that looks at the name's beginning alone
+    answers from the wrong one.
+    """
+    module, short = of.name.rsplit(".", 1)
+    extra = rng.choice([e for e in _ENDINGS if e] if short[:1].isupper() else ["_" + _part(rng)])
+    other = short + extra if rng.random() < 0.6 else coined(rng).capitalize() + short
+    if short[:1].islower() and not other.islower():
+        other = f"{coined(rng)}_{short}"
+    kept = [p for p in of.defaults if rng.random() < 0.8]
+    defaults = {p: of.defaults[p] if rng.random() < 0.4 else _default(rng) for p in kept}
+    defaults |= {p: _default(rng) for p in (_parameter(rng) for _ in range(rng.randrange(3)))}
+    items = list(defaults.items())
+    if rng.random() < 0.5:
+        rng.shuffle(items)
+    summary = _summary(rng, other, list(defaults) or [other])
+    return Signature(f"{module}.{other}", of.required, dict(items), summary, of.star)
 
 
 def changed(rng: random.Random, old: Signature) -> tuple[Signature, str]:
