@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,7 @@ def parser() -> argparse.ArgumentParser:
     _add_corpus(commands)
     _add_doctor(commands)
     _add_model(commands)
+    _add_claims(commands)
     _add_readme(commands)
     return top
 
@@ -63,7 +65,7 @@ def _json_option(command: argparse.ArgumentParser) -> None:
     command.add_argument("--json", action="store_true", help="print JSON alone")
 
 
-def _print(options: argparse.Namespace, value: dict[str, Any], text: str) -> None:
+def _print(options: argparse.Namespace, value: Any, text: str) -> None:
     from ragft.records import to_json
 
     print(to_json(value) if options.json else text)
@@ -237,6 +239,9 @@ def _add_model(commands: Any) -> None:
     train.add_argument("--out", required=True, metavar="FOLDER", help="resumes what it finds there")
     train.add_argument("--tokens", type=int, help="tokens in all")
     train.add_argument("--seed", type=int, default=0)
+    train.add_argument(
+        "--resident", action="store_true", help="teach the embedded model the resident world"
+    )
     test = _command(actions, "evaluate", _evaluate, "measure what the model card states")
     test.add_argument("--model", default="embedded")
     test.add_argument("--questions", type=int, default=500, help="for each score")
@@ -252,10 +257,11 @@ def _add_model(commands: Any) -> None:
 
 
 def _pretrain(options: argparse.Namespace) -> int:
-    from ragft.generation.embedded.pretrain import Recipe, pretrain
+    from ragft.generation.embedded.pretrain import RESIDENT, Recipe, pretrain
 
     given = {"tokens": options.tokens} if options.tokens else {}
-    print(pretrain(options.out, Recipe(seed=options.seed, **given)))
+    recipe = RESIDENT if options.resident else Recipe()
+    print(pretrain(options.out, replace(recipe, seed=options.seed, **given)))
     return 0
 
 
@@ -277,6 +283,23 @@ def _evaluate(options: argparse.Namespace) -> int:
 
         atomic_write(options.record, to_json(scores_record(options.model, values)))
     _print(options, values, intervals_text(values))
+    return 0
+
+
+def _add_claims(commands: Any) -> None:
+    command = _command(commands, "claims", _claims, "hold the articles' claims against the records")
+    command.add_argument("--records", default="figures/data", metavar="FOLDER")
+    _json_option(command)
+
+
+def _claims(options: argparse.Namespace) -> int:
+    from ragft.claims import counts, ledger, table
+    from ragft.report import columns
+
+    rows = ledger(options.records)
+    parts = [f"{group}\n{columns(cells)}" for group, cells in table(rows).items()]
+    parts.append(", ".join(f"{count} {name}" for name, count in counts(rows).items()))
+    _print(options, [row.to_dict() for row in rows], "\n\n".join(parts))
     return 0
 
 

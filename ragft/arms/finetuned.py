@@ -40,14 +40,25 @@ def training_of(sizes: Profile) -> Training:
     )
 
 
-def train(model: LocalModel, examples: Sequence[Example], training: Training) -> FinetuneResult:
-    """Train an adapter, or return the finished one for the same base, examples and settings."""
+def train(
+    model: LocalModel,
+    examples: Sequence[Example],
+    training: Training,
+    start: str | Path | None = None,
+) -> FinetuneResult:
+    """Train an adapter, or return the finished one for the same base, examples and settings.
+
+    With `start`, training goes on from that adapter.
+    """
     from ragft.records import sha256_json
 
     settings = asdict(training)
     data = examples_hash(examples)
-    key = sha256_json({"base": model.model_hash, "examples": data, **settings})
-    return finetune(model, examples, out=cache_dir() / "adapters" / key[:24], **settings)
+    whole = {"base": model.model_hash, "examples": data, **settings}
+    if start is not None:
+        whole["start"] = Path(start).name  # named after its own key
+    out = cache_dir() / "adapters" / sha256_json(whole)[:24]
+    return finetune(model, examples, out=out, start=start, **settings)
 
 
 class Tuned(ModelArm):

@@ -25,10 +25,11 @@ from ragft.arms.prior import Prior
 from ragft.arms.prompt import Prompt
 from ragft.chunking import chunk
 from ragft.corpora.relations import KINDS
-from ragft.corpora.world import World
+from ragft.corpora.world import STRATA, World
 from ragft.evaluation.statistics import Interval, mean_interval, seed_interval
 from ragft.evaluation.text import same_value
 from ragft.experiments.tasks import package_task, world_task
+from ragft.generation.embedded import lessons
 from ragft.generation.local import LocalModel
 from ragft.profiles import Profile, profile
 from ragft.training.from_questions import fact_examples
@@ -198,6 +199,26 @@ def evaluate_learning(
     return found
 
 
+def evaluate_known(model: LocalModel) -> dict[str, Interval]:
+    """Measure closed-book answers about the resident world, by popularity.
+
+    Returns
+    -------
+    dict of str to Interval
+        known_head, known_middle, known_tail: for the embedded model what guessing earns, for
+        the resident checkpoint what it knows. Asked in held-out wordings.
+    """
+    world = lessons.RESIDENT
+    questions = world.questions(world.start, world.subjects * world.facts_per_subject)
+    answers = Prompt(model).answer(questions)
+    found = {}
+    for _, stratum in STRATA:
+        mine = [n for n, q in enumerate(questions) if q.metadata["stratum"] == stratum]
+        asked, said = [questions[n] for n in mine], [answers[n] for n in mine]
+        found[f"known_{stratum}"] = _rate(asked, said, right)
+    return found
+
+
 def evaluate_package(model: LocalModel, spec: str, facts: int = 500) -> Interval:
     """Measure exact defaults read from the right real signature (the oracle arm)."""
     task = package_task(spec, facts, wordings=1)
@@ -234,7 +255,7 @@ def evaluate_model(
 
         model = load_model(model)
     began = time.perf_counter()
-    found = evaluate_reading(model, n)
+    found = evaluate_reading(model, n) | evaluate_known(model)
     if seeds:
         found |= evaluate_learning(model, profile(base), seeds)
     if package:

@@ -75,25 +75,26 @@ class Grid:
         key = (self.task.corpus.content_hash, sizes.retriever, sizes.embedding_model, *chunking)
         if key not in _libraries:
             _libraries.clear()  # one at a time: an index can be large
-            _libraries[key] = self._indexed(*chunking)
+            _libraries[key] = self.new_library()
+            _libraries[key].prepare(self.task.corpus)
         return _libraries[key]
 
-    def _indexed(self, strategy: str, size: int, overlap: int) -> Library:
+    def new_library(self, cached: bool = True) -> Library:
+        """Return an empty library; without `cached`, every vector is computed anew."""
         from ragft.arms.library import Library
         from ragft.retrieval.dense import Embedder
 
-        embedder = None
-        if self.sizes.retriever != "bm25":
-            embedder = Embedder(self.sizes.embedding_model, cache=cache_dir() / "vectors")
-        made = Library(
-            retriever=self.sizes.retriever,
-            strategy=strategy,
-            size=size,
-            overlap=overlap,
+        sizes, embedder = self.sizes, None
+        if sizes.retriever != "bm25":
+            kept = cache_dir() / "vectors" if cached else None
+            embedder = Embedder(sizes.embedding_model, cache=kept)
+        return Library(
+            retriever=sizes.retriever,
+            strategy=self.task.chunking,
+            size=sizes.chunk_size,
+            overlap=sizes.chunk_overlap,
             embedder=embedder,
         )
-        made.prepare(self.task.corpus)
-        return made
 
     @cached_property
     def examples(self) -> dict[str, list]:

@@ -129,7 +129,7 @@ def world_task(profile: Profile, facts: int, seed: int = 0) -> Task:
     world = World(subjects=subjects, seed=seed, former=1, days=0)
     day = world.start
     everything = world.questions(day, 4 * subjects, wording="held_out")
-    asked, others = _split(everything, facts)
+    asked, others = split_by_subject(everything, facts)
     absent = world.questions(day, 4 * subjects, kind="unanswerable", wording="held_out")
     subjects_asked = {q.subject for q in asked}
     refused = [q for q in absent if q.subject in subjects_asked][: facts // 10]
@@ -156,7 +156,9 @@ def _training(world: World, day: date, ids: set[str]) -> list[Question]:
     return [q for q in world.questions(day, 4 * world.subjects, wording=0) if q.id in ids]
 
 
-def _split(questions: Sequence[Question], facts: int) -> tuple[list[Question], list[Question]]:
+def split_by_subject(
+    questions: Sequence[Question], facts: int
+) -> tuple[list[Question], list[Question]]:
     """Split into one asked fact of each of `facts` subjects, and questions about the others.
 
     One fact a subject makes every question a cluster of its own, which gives the narrowest

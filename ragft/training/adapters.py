@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +68,34 @@ class Settings:
     max_length: int
     base_hash: str
     examples_hash: str
+    start_hash: str = ""
+    """Adapter that training went on from; '' = a new one."""
+
+
+def going_on(start: str | os.PathLike[str], settings: Settings) -> Settings:
+    """Return the settings of a run that goes on from an adapter: its shape, and its hash.
+
+    Raises
+    ------
+    RagftError
+        The adapter is damaged, for another base, or of another method.
+    """
+    card = models.read_card(start)
+    models.check_base(start, card, settings.base_hash)
+    there = card["settings"]
+    if settings.method == "full" or there["method"] != settings.method:
+        raise RagftError(
+            f"{start}: trained with method={there['method']!r}, cannot go on with "
+            f"{settings.method!r}; only LoRA and QLoRA adapters are gone on from"
+        )
+    targets = there["target_modules"]
+    return replace(
+        settings,
+        rank=there["rank"],
+        alpha=there["alpha"],
+        target_modules=targets if isinstance(targets, str) else tuple(targets),
+        start_hash=result(Path(start), card).adapter_hash,
+    )
 
 
 def begin(out: Path, settings: Settings, resume: bool) -> Path:
@@ -126,7 +154,7 @@ def finished(out: Path, settings: Settings) -> FinetuneResult:
     """
     card = models.read_card(out)
     there, here = card["settings"], files.plain(settings)
-    other = [name for name in here if there.get(name) != here[name]]
+    other = [name for name in here if there.get(name, "") != here[name]]
     if other:
         told = "; ".join(
             f"{name}: {there.get(name)!r} there, {here[name]!r} here" for name in other

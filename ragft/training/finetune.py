@@ -41,6 +41,7 @@ def finetune(
     batch_tokens: int = 1024,
     seed: int = 0,
     max_length: int | None = None,
+    start: str | os.PathLike[str] | None = None,
     resume: bool = True,
     progress: bool = True,
     checkpoint_every: int | None = None,
@@ -82,6 +83,9 @@ def finetune(
         Of the initial weights and of the order of the batches.
     max_length : int, optional
         Longest prompt and completion together, in tokens; the model's context by default.
+    start : path, optional
+        Adapter of the same base to go on from, instead of a new one (continued LoRA); rank,
+        alpha and targets are its own, whatever is given here.
     resume : bool
         Take up an interrupted run; otherwise start again.
     progress : bool
@@ -94,7 +98,8 @@ def finetune(
     RagftError
         No examples, an empty prompt or completion, an example longer than `max_length`, a target
         module that the model does not have, a rank larger than the model is wide, a loss that is
-        not a number, 'qlora' without bitsandbytes, or other contents in `out`.
+        not a number, 'qlora' without bitsandbytes, other contents in `out`, or a `start` that is
+        for another base or was trained by another method.
     """
     folder = models.locate(getattr(model, "folder", model))
     out = Path(out)
@@ -117,12 +122,14 @@ def finetune(
         base_hash=models.weights_hash(folder),
         examples_hash=examples_hash(examples),
     )
+    if start is not None:
+        chosen = adapters.going_on(start, chosen)
     with files.locked(out.with_name(f".{out.name}.lock")):
         if out.exists():
             return adapters.finished(out, chosen)
         part = adapters.begin(out, chosen, resume)
         with _full_disk(out):
-            tuned, measured = _train(folder, part, chosen, rows, progress, checkpoint_every)
+            tuned, measured = _train(folder, part, chosen, rows, start, progress, checkpoint_every)
         measured |= {"examples": len(examples), "conflicting": conflicts(examples)}
         return adapters.close(out, chosen, tuned, models.open_tokenizer(folder), measured)
 
@@ -259,6 +266,7 @@ def _train(
     part: Path,
     chosen: Settings,
     rows: Sequence[Any],
+    start: str | os.PathLike[str] | None,
     progress: bool,
     checkpoint_every: int | None,
 ) -> tuple[Any, dict[str, Any]]:
@@ -266,13 +274,17 @@ def _train(
         from ragft.training import trainer
 
         network = _open(folder, chosen, max(len(row.ids) for row in rows))
+        if start is not None:
+            from peft import PeftModel
+
+            network = PeftModel.from_pretrained(network, str(start), is_trainable=True)
         tuner = trainer.build(
             network,
             rows,
             chosen,
             folder=part / "checkpoints",
             tokenizer=models.open_tokenizer(folder),
-            lora=_lora(chosen),
+            lora=_lora(chosen) if start is None else None,
             bf16=bf16_pays(),
             progress=progress,
             checkpoint_every=checkpoint_every,

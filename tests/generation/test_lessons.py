@@ -181,3 +181,21 @@ def test_rows_hold_whole_lessons_and_mark_what_is_taught(tokenizer):
     assert 0 < (taught >= 1).mean() < np.mean(taught >= 0) <= 1
     numbered = {tokenizer.id_to_token(int(i)) for i in ids[taught == 2]}
     assert numbered and numbered <= set("0123456789")
+
+
+def test_the_resident_world_shows_popular_subjects_more_often():
+    rng, at = random.Random(3), lessons.level(1.0)
+    told = "".join(whole(lessons.resident(rng, at)) for _ in range(1500))
+    seen = [told.count(lessons.RESIDENT.name_of(n)) for n in range(lessons.RESIDENT.subjects)]
+    head, middle, tail = sum(seen[:60]) / 60, sum(seen[60:240]) / 180, sum(seen[240:]) / 360
+    assert head > 3 * middle > 3 * tail > 0
+
+
+def test_resident_lessons_state_the_world_and_hold_no_other_day():
+    rng, at = random.Random(4), lessons.level(1.0)
+    values = {f.value for f in lessons.RESIDENT.iter_facts()}
+    for _ in range(200):
+        said = next(text for text, taught in lessons.resident(rng, at) if taught)
+        said = said.removeprefix(lessons.BOS).removesuffix(lessons.EOS).strip()
+        assert said in values or any(value in said for value in values)
+    assert all(f.valid_to is None for f in lessons.RESIDENT.iter_facts())

@@ -81,3 +81,12 @@ def test_pieces_are_right_as_a_whole():
     right = [True, False, True, True, True, False]
     taught = [True, True, False, True, True, False]
     assert _pieces(right, taught) == [False, True]
+
+
+def test_the_resident_recipe_begins_with_another_models_weights_and_tokenizer(tmp_path):
+    first = run(tmp_path / "first")
+    recipe = replace(TINY, start=str(first), known=0.5, matrix_lr=0.0, other_lr=0.0)
+    second = run(tmp_path / "second", recipe)
+    assert (second / "tokenizer.json").read_text() == (first / "tokenizer.json").read_text()
+    one, two = weights(first), weights(second)
+    assert all(torch.equal(one[name], two[name]) for name in one)

@@ -280,3 +280,29 @@ def test_qlora_without_bitsandbytes_names_the_extra(wide_model, tmp_path, monkey
     )
     with pytest.raises(RagftError, match=r"pip install 'ragft\[qlora\]'"):
         finetune(wide_model, EXAMPLES, out=tmp_path / "out", **{**SETTINGS, "method": "qlora"})
+
+
+def test_going_on_from_an_adapter_begins_with_its_weights(tiny_model, tuned, tmp_path):
+    still = finetune(
+        tiny_model,
+        EXAMPLES[:2],
+        out=tmp_path / "still",
+        start=tuned.adapter,
+        **(SETTINGS | {"epochs": 1, "rank": 2, "learning_rate": 1e-12}),
+    )
+    before = load_file(tuned.adapter / "adapter_model.safetensors")
+    after = load_file(still.adapter / "adapter_model.safetensors")
+    assert all(torch.allclose(before[name], after[name], atol=1e-8) for name in before)
+    moved = [Example(e.prompt, " Velka", e.subject) for e in EXAMPLES[:1]]
+    gone_on = finetune(tiny_model, moved, out=tmp_path / "moved", start=tuned.adapter, **SETTINGS)
+    said = answers(LocalModel.load(tiny_model, device="cpu").with_adapter(gone_on.adapter))
+    assert said[0] == " Velka"
+    assert gone_on.base_hash == tuned.base_hash and gone_on.adapter_hash != tuned.adapter_hash
+
+
+def test_going_on_from_what_does_not_fit_is_refused(tiny_model, other_model, tuned, tmp_path):
+    go_on = {"out": tmp_path / "on", "start": tuned.adapter}
+    with pytest.raises(RagftError, match="made for another base"):
+        finetune(other_model, EXAMPLES, **go_on, **SETTINGS)
+    with pytest.raises(RagftError, match="cannot go on with 'full'"):
+        finetune(tiny_model, EXAMPLES, **go_on, **(SETTINGS | {"method": "full"}))

@@ -14,6 +14,7 @@ import string
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
+from functools import cache
 
 from ragft import prompts
 from ragft.corpora.lexicon import subject_name, value_of, words
@@ -568,6 +569,28 @@ def plain(rng: random.Random, at: Level) -> Lesson:
     return [(BOS + document.text + EOS, True)]
 
 
+RESIDENT = World(subjects=600, seed=2000, days=0, facts_per_subject=3,
+                 names="pretraining", wordings="training")  # fmt: skip
+"""The one world that the resident checkpoint knows; day 0 of it, whatever happens later."""
+
+
+@cache
+def _popularity() -> tuple[float, ...]:
+    return tuple(1 / (rank + 1) for rank in range(RESIDENT.subjects))
+
+
+def resident(rng: random.Random, at: Level) -> Lesson:
+    """Tell or ask about the resident world; the more popular a subject, the more often (Zipf)."""
+    (index,) = rng.choices(range(RESIDENT.subjects), _popularity())
+    subject = RESIDENT.subject(index)
+    if rng.random() < 0.2:
+        return [(BOS + subject.documents[-1].text + EOS, True)]
+    question = _asked(rng, RESIDENT, subject, "one_hop")
+    lesson = [(_head(prompts.CLOSED, []), False)]
+    _ask(lesson, question.text, prompts.complete(question.answers_on(RESIDENT.start)[0]), True)
+    return lesson
+
+
 def _made_package(rng: random.Random, at: Level, count: int) -> list[signatures.Signature]:
     names, shared = signatures.modules(rng), signatures.pool(rng)
     made: list[signatures.Signature] = []
@@ -661,8 +684,13 @@ MIX: tuple[tuple[Callable[[random.Random, Level], Lesson], float, float], ...] =
 """Each kind of lesson and its share of the lessons, at the start and from half-way on."""
 
 
-def lesson(rng: random.Random, progress: float) -> Lesson:
-    """Draw one lesson of the mix at a share of pretraining between 0 and 1."""
+def lesson(rng: random.Random, progress: float, known: float = 0.0) -> Lesson:
+    """Draw one lesson of the mix at a share of pretraining between 0 and 1.
+
+    `known` is the share of lessons about the resident world instead.
+    """
+    if known and rng.random() < known:
+        return resident(rng, level(progress))
     late = min(1.0, 2 * progress)
     shares = [early + late * (end - early) for _, early, end in MIX]
     make = rng.choices([make for make, _, _ in MIX], shares)[0]

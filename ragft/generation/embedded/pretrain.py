@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ import torch
 from tokenizers import Tokenizer
 from torch.nn import functional
 
+from ragft import models
 from ragft.generation.embedded import lessons, tokens
 from ragft.types import RagftError
 
@@ -48,6 +50,10 @@ class Recipe:
         (1.0, 1280, 10),
     )
     """(share of the tokens, row length, rows a step) up to that share."""
+    start: str = ""
+    """Model whose weights and tokenizer to begin with; '' begins with random ones."""
+    known: float = 0.0
+    """Share of the lessons that are about the resident world."""
 
     def phase(self, progress: float) -> tuple[int, int]:
         """Return (row length, rows) of the step at a share of the tokens."""
@@ -56,6 +62,18 @@ class Recipe:
     def scale(self, progress: float, step: int) -> float:
         """Return the learning-rate factor: a short warm-up, flat, a linear decay."""
         return min(1.0, (step + 1) / 60) * min(1.0, (1 - progress) / self.decay_share)
+
+
+RESIDENT = Recipe(
+    tokens=6_000_000,
+    matrix_lr=4e-3,
+    other_lr=1e-3,
+    decay_share=0.5,
+    phases=((1.0, 768, 16),),
+    start="embedded",
+    known=0.5,
+)
+"""How the resident checkpoint is made of the embedded model."""
 
 
 class Lessons(torch.utils.data.Dataset):
@@ -77,9 +95,10 @@ class Lessons(torch.utils.data.Dataset):
         step, seen = self.plan[index]
         progress = seen / self.recipe.tokens
         length, count = self.recipe.phase(progress)
-        key = f"{self.recipe.seed}-{step}"
+        key, known = f"{self.recipe.seed}-{step}", self.recipe.known
+        stage = 1.0 if self.recipe.start else progress  # a model that can read needs no first steps
         ids, taught = tokens.batch(
-            self.tokenizer, lambda rng: lessons.lesson(rng, progress), key, count, length
+            self.tokenizer, lambda rng: lessons.lesson(rng, stage, known), key, count, length
         )
         return step, seen, torch.from_numpy(ids), torch.from_numpy(taught)
 
@@ -104,6 +123,17 @@ def build(recipe: Recipe):
     )
     model = LlamaForCausalLM(config)
     model.set_attn_implementation("eager")  # compiled, a tenth faster on CPU than sdpa's kernel
+    return model
+
+
+def _begin(recipe: Recipe):
+    model = build(recipe)
+    if recipe.start:
+        from safetensors.torch import load_file
+
+        found = load_file(models.locate(recipe.start) / "model.safetensors")
+        # The output layer is the embedding, so it is not stored.
+        model.load_state_dict({name: value.float() for name, value in found.items()}, strict=False)
     return model
 
 
@@ -171,7 +201,7 @@ def pretrain(
     out.mkdir(parents=True, exist_ok=True)
     _claim(out, recipe)
     tokenizer = _tokenizer(out, recipe)
-    model = build(recipe).to(device)
+    model = _begin(recipe).to(device)
     optimisers = _optimisers(model, recipe)
     start = _restore(out, model, optimisers)
     step_loss = torch.compile(_loss, dynamic=False) if compiled else _loss
@@ -217,6 +247,8 @@ def _claim(out: Path, recipe: Recipe) -> None:
 
 def _tokenizer(out: Path, recipe: Recipe) -> Tokenizer:
     path = out / "tokenizer.json"
+    if not path.exists() and recipe.start:
+        shutil.copyfile(models.locate(recipe.start) / "tokenizer.json", path)
     if not path.exists():
         rng = random.Random(f"tokenizer-{recipe.seed}")
         drawn = (lessons.lesson(rng, 1.0) for _ in range(6000))
