@@ -1,7 +1,8 @@
 """Tables inside Markdown files, written from the records they quote.
 
-A block opens with `<!-- ragft: KIND FILE -->` and closes with `<!-- /ragft -->`; what stands
-between is made from the JSON file, so that no number in a README is typed by hand.
+A block opens with `<!-- ragft: KIND PATH -->` and closes with `<!-- /ragft -->`; what stands
+between is made from the record there, or from the folder of records in a block of the kind
+`claims`, so that no number in a README is typed by hand.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from ragft.claims import NOT_MEASURED, ledger
 from ragft.files import atomic_write
 from ragft.plotting import ARMS
 from ragft.report import number, percent
@@ -39,18 +41,24 @@ def fill(path: str | Path) -> bool:
 
 
 def filled(text: str, folder: Path) -> str:
-    """Return the text with every block made anew from its record, files relative to `folder`."""
+    """Return the text with every block made anew, its path relative to `folder`."""
 
     def block(found: re.Match[str]) -> str:
         kind, name = found.groups()
-        if kind not in _KINDS:
-            raise RagftError(f"block {kind!r}: choose one of {', '.join(_KINDS)}")
-        if not (folder / name).is_file():
-            raise RagftError(f"{folder / name}: the record behind a block is missing")
-        record = json.loads((folder / name).read_text(encoding="utf-8"))
-        return f"<!-- ragft: {kind} {name} -->\n{_KINDS[kind](record)}\n<!-- /ragft -->"
+        return f"<!-- ragft: {kind} {name} -->\n{_made(kind, folder / name)}\n<!-- /ragft -->"
 
     return _BLOCK.sub(block, text)
+
+
+def _made(kind: str, path: Path) -> str:
+    if kind in _OF_A_FOLDER:
+        return _OF_A_FOLDER[kind](path)
+    if kind not in _OF_A_RECORD:
+        kinds = ", ".join((*_OF_A_RECORD, *_OF_A_FOLDER))
+        raise RagftError(f"block {kind!r}: choose one of {kinds}")
+    if not path.is_file():
+        raise RagftError(f"{path}: the record behind a block is missing")
+    return _OF_A_RECORD[kind](json.loads(path.read_text(encoding="utf-8")))
 
 
 def _table(head: list[str], rows: list[list[str]]) -> str:
@@ -92,7 +100,27 @@ def scores_table(record: Mapping[str, Any]) -> str:
     return f"{_table(['score', '% [95 %]; seconds', 'n'], rows)}\n\n{note}"
 
 
-_KINDS: dict[str, Callable[[Mapping[str, Any]], str]] = {
+def claims_table(folder: Path) -> str:
+    """Return the measured rows of the ledger as a Markdown table, and what is not measured."""
+    rows = ledger(folder)
+    found = [(row, row.measured) for row in rows if row.measured is not None]
+    cells = [
+        [row.claim.id, row.claim.claim, row.claim.figure or "–", row.shown, str(m.n), row.verdict]
+        for row, m in found
+    ]
+    open_ = sum(row.verdict == NOT_MEASURED for row in rows)
+    note = f"{len(found)} of {len(rows)} claims are measured, {open_} are not measured yet."
+    if not found:
+        return note
+    days = sorted({m.date for _, m in found})
+    models = sorted({m.model for _, m in found})
+    dated = " to ".join(dict.fromkeys((days[0], days[-1])))
+    head = ["id", "claim", "article", "measured [95 %]", "n", "verdict"]
+    return f"{_table(head, cells)}\n\n{dated} · model {', '.join(models)} · {note}"
+
+
+_OF_A_RECORD: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "comparison": comparison_table,
     "scores": scores_table,
 }
+_OF_A_FOLDER: dict[str, Callable[[Path], str]] = {"claims": claims_table}

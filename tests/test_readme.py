@@ -52,6 +52,32 @@ def test_scores_are_in_per_cent_and_seconds_as_they_are(tmp_path):
     assert "| `lora_seconds` | 31.0 | 9 |" in text
 
 
+def claims_record(mean):
+    found = {"mean": mean, "low": 0.03, "high": 0.06, "n": 40, "seeds": 5, "unit": "points"}
+    return RECORD | {"results": {"quantities": {"still_finetuned_minus_rag": found}}} | {
+        "profile": {"name": "cpu", "model": "embedded"}
+    }  # fmt: skip
+
+
+def test_the_ledger_is_made_from_a_folder_of_records_and_counts_what_is_open(tmp_path):
+    block = "<!-- ragft: claims data -->\nold\n<!-- /ragft -->\n"
+    (tmp_path / "data").mkdir()
+    empty = filled(block, tmp_path)
+    assert "0 of 88 claims are measured, 86 are not measured yet." in empty and "| id" not in empty
+    record = tmp_path / "data" / "04_freshness_drift.json"
+    record.write_text(json.dumps(claims_record(0.04)))
+    text = filled(block, tmp_path)
+    rows = [line for line in text.splitlines() if line.startswith("| F")]
+    assert rows == [
+        "| F10 | where the domain stands still, tuning beats RAG | +4.2 points "
+        "| 4.0 [3.0, 6.0] points | 40 | direction only |"
+    ]
+    assert "2026-01-02 · model embedded · 1 of 88 claims are measured, 85 are not" in text
+    assert filled(text, tmp_path) == text
+    record.write_text(json.dumps(claims_record(0.05)))
+    assert filled(text, tmp_path) != text, "a table that its records do not give is noticed"
+
+
 def test_filling_writes_only_what_changed(tmp_path):
     (tmp_path / "r.json").write_text(json.dumps(RECORD))
     (tmp_path / "R.md").write_text(BLOCK.format(kind="scores"))
@@ -62,8 +88,10 @@ def test_filling_writes_only_what_changed(tmp_path):
 def test_missing_records_and_kinds_are_named(tmp_path):
     with pytest.raises(RagftError, match=r"r\.json: the record behind a block is missing"):
         filled(BLOCK.format(kind="scores"), tmp_path)
-    with pytest.raises(RagftError, match="block 'magic'"):
+    with pytest.raises(RagftError, match="block 'magic': choose one of comparison, scores, claims"):
         filled(BLOCK.format(kind="magic"), tmp_path)
+    with pytest.raises(RagftError, match=r"r\.json: no such folder"):
+        filled(BLOCK.format(kind="claims"), tmp_path)
     with pytest.raises(RagftError, match="no such file"):
         fill(tmp_path / "none.md")
 
