@@ -197,8 +197,8 @@ def history_frame(corpus: Corpus) -> pd.DataFrame:
 
 
 def last_day(summary: pd.DataFrame) -> pd.DataFrame:
-    """Return accuracy and stale share of the changed facts on the last day, in per cent."""
-    mine = summary[(summary["group"] == "changed") & (summary["day"] == summary["day"].max())]
+    """Return accuracy and stale share of facts that change, on the last day, in per cent."""
+    mine = summary[(summary["group"] == "changing") & (summary["day"] == summary["day"].max())]
     mine = mine[mine["measure"].isin(("accuracy", "stale"))]
     shown = [percent(row) for row in mine.to_dict("records")]
     wide = mine.assign(shown=shown).pivot(
@@ -208,19 +208,35 @@ def last_day(summary: pd.DataFrame) -> pd.DataFrame:
 
 
 def by_group(answers: pd.DataFrame) -> pd.DataFrame:
-    """Return accuracy per arm, upkeep and day, of changed and unchanged facts, in per cent."""
+    """Return accuracy per arm, upkeep, group of facts and day, in per cent."""
     right = answers.assign(right=100.0 * (answers["outcome"] == "correct"))
-    keys = ["arm", "condition", "changed"]
+    keys = ["group", "arm", "condition"]
     return right.pivot_table(index=keys, columns="day", values="right", sort=False).round(1)
 
 
-def drift_note(name: str, summary: pd.DataFrame, record: Mapping[str, Any]) -> str:
-    """Return the caption of a drift figure."""
-    counts = summary.loc[summary["group"] == "changed", "n"]
-    return (
-        f"n = {counts.min()} to {counts.max()} changed facts a point. "
-        f"Corpus: {name}, {len(record['parameters']['days'])} releases. {model_line(record)}"
+def freshness_note(name: str, summary: pd.DataFrame, record: Mapping[str, Any]) -> str:
+    """Return the caption of a freshness figure."""
+    counts = {
+        group: summary.loc[summary["group"] == group, "n"] for group in ("changing", "unchanging")
+    }
+    told = ", ".join(
+        f"{n.min()} to {n.max()} {group}" if n.min() < n.max() else f"{n.min()} {group}"
+        for group, n in counts.items()
+        if len(n)
     )
+    days = len(record["parameters"]["days"])
+    return f"n = {told} facts a point, {days} days. Corpus: {name}. {model_line(record)}"
+
+
+def quantities_frame(record: Mapping[str, Any]) -> pd.DataFrame:
+    """Return the effects of a record that the ledger reads: mean, interval, n and unit."""
+    import pandas as pd
+
+    rows = {
+        name: {k: found[k] for k in ("mean", "low", "high", "n", "seeds", "unit")}
+        for name, found in record["results"]["quantities"].items()
+    }
+    return pd.DataFrame.from_dict(rows, orient="index")
 
 
 def hits_frame(hits: Sequence[Hit]) -> pd.DataFrame:

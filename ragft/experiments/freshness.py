@@ -258,9 +258,12 @@ class _Work:
     def costs(self, lines: Sequence[Line]) -> list[dict[str, Any]]:
         """Return what each line's upkeep has cost up to each measured day, means over seeds."""
         rows = []
-        for arm, name in lines:
-            policy = self._policy(arm, name)
-            index = self._index_costs(policy) if arm in ("rag", "raft", "finetuned_rag") else []
+        policies = [self._policy(*line) for line in lines]
+        for (arm, name), policy in zip(lines, policies, strict=True):
+            index = []
+            if arm in ("rag", "raft", "finetuned_rag"):
+                index = self._index_costs(_measured_as(policy, policies))
+                index = index[:1] if policy.index == "never" else index
             for day in self.timeline.days:
                 spent = sum((c for d, c in index if d <= day), RefreshCost())
                 trained = self._training_costs(arm, policy, day)
@@ -308,6 +311,12 @@ class _Work:
             for chain in trained
         ] or [RefreshCost()]
         return {k: fmean(asdict(cost)[k] for cost in per_seed) for k in asdict(per_seed[0])}
+
+
+def _measured_as(policy: Policy, policies: Sequence[Policy]) -> Policy:
+    """Return the policy whose measurement serves for this one: 'never' is the others' day 0."""
+    kept_up = [p for p in policies if p.index not in ("", "never") and not p.kept]
+    return kept_up[0] if policy.index == "never" and kept_up else policy
 
 
 def _precise(question: Question, answer: Answer, day: date) -> float:

@@ -270,4 +270,4 @@ def followed_facts(
     keys.sort(key=lambda key: rank[groups[key]])
     fresh = sorted(set(end) - set(start))
     draw.shuffle(fresh)
-    return {key: groups[key] for key in keys[:count]} | dict.fromkeys(fresh[:count // 5], "new")
+    return {key: groups[key] for key in keys[:count]} | dict.fromkeys(fresh[: count // 5], "new")

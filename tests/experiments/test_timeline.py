@@ -2,6 +2,9 @@ from datetime import date, timedelta
 
 import pytest
 
+from ragft.corpora import packages
+from ragft.corpora.releases import Release
+from ragft.corpora.signatures import Entry
 from ragft.corpora.world import World
 from ragft.experiments.timeline import (
     Timeline,
@@ -11,7 +14,26 @@ from ragft.experiments.timeline import (
     world_timeline,
 )
 from ragft.types import RagftError
-from tests.experiments.test_drift import DAYS, history  # noqa: F401
+
+DAYS = (date(2020, 1, 1), date(2021, 1, 1), date(2022, 1, 1))
+
+
+def release(version, day, **defaults):
+    shown = ", ".join(f"{k}={v}" for k, v in defaults.items())
+    entry = Entry(f"fit({shown})", "Fit it.", dict(defaults))
+    return Release("veld", version, day, {"veld.fit": entry})
+
+
+@pytest.fixture
+def history():
+    return packages.history_of(
+        [
+            release("1", DAYS[0], a="1", b="None", c="'x'"),
+            release("2", DAYS[1], a="2", b="None", c="'x'"),
+            release("3", DAYS[2], a="2", b="None"),
+        ]
+    )
+
 
 WORLD = World(
     subjects=80, seed=3, days=90, events=((30, 0.5),), drift=0.002, arrivals=0.15, departures=0.15
@@ -111,7 +133,7 @@ def test_a_timeline_without_questions_is_refused(timeline):
         Timeline("empty", timeline.corpus, timeline.days, {}, timeline.ask, 0, (0,))
 
 
-def test_facts_of_a_package_are_followed_changes_first(history):  # noqa: F811
+def test_facts_of_a_package_are_followed_changes_first(history):
     days = release_days(history)
     assert days == DAYS
     assert followed_facts(history, days, 1) == {"veld.fit:a": "changing"}
@@ -123,7 +145,7 @@ def test_facts_of_a_package_are_followed_changes_first(history):  # noqa: F811
     }
 
 
-def test_a_package_timeline_asks_what_ended_as_well(history, monkeypatch):  # noqa: F811
+def test_a_package_timeline_asks_what_ended_as_well(history, monkeypatch):
     from ragft.experiments import timeline as module
 
     monkeypatch.setattr(module.packages, "package_history", lambda *a, **k: history)

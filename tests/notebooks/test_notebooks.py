@@ -44,6 +44,25 @@ def test_package_history(given, tmp_path, monkeypatch):
     assert (tmp_path / "figures" / "01_package_history_networkx.png").exists()
 
 
+def test_freshness_drift(given, tmp_path):
+    from ragft.corpora.packages import package_history
+
+    given["package"] = "networkx==2.4,2.8.8"
+    try:
+        package_history("networkx", ["2.4", "2.8.8"])
+    except RagftError as error:
+        pytest.skip(f"no package index: {error}")
+    run = run_notebook(NOTEBOOKS / "04_freshness_drift.ipynb", tmp_path / "04.ipynb", given)
+    assert run.status == "ran"
+    for name in (
+        "04_freshness_drift",
+        "04_stale_share",
+        "04_cost_accuracy",
+        "04_freshness_packages",
+    ):
+        assert (tmp_path / "figures" / f"{name}.png").exists()
+
+
 def test_the_shipped_model_is_whole():
     folder = models.locate("embedded")
     assert sum(p.stat().st_size for p in models.weight_files(folder)) < 16 * 2**20
