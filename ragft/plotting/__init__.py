@@ -1,0 +1,47 @@
+"""Pictures: a DataFrame in, a Figure out, in one style that is applied locally.
+
+Arms have a colour and a marker, outcomes a colour, upkeep a line style. Nothing is
+computed here beyond positions on the paper; intervals come with the frame.
+"""
+
+from ragft.plotting.bars import outcomes
+from ragft.plotting.claim_rows import VERDICTS
+from ragft.plotting.days import over_days
+from ragft.plotting.overview import HERO_LINES, hero
+from ragft.plotting.planes import cost_accuracy
+from ragft.plotting.style import (
+    ARMS,
+    OUTCOMES,
+    RC,
+    UPKEEP,
+    WIDTH,
+    Look,
+    caption,
+    look,
+    save,
+    styled,
+)
+from ragft.plotting.upkeep import freshness, stale_share
+from ragft.plotting.verdicts import ledger
+
+__all__ = [
+    "ARMS",
+    "HERO_LINES",
+    "OUTCOMES",
+    "RC",
+    "UPKEEP",
+    "VERDICTS",
+    "WIDTH",
+    "Look",
+    "caption",
+    "cost_accuracy",
+    "freshness",
+    "hero",
+    "ledger",
+    "look",
+    "outcomes",
+    "over_days",
+    "save",
+    "stale_share",
+    "styled",
+]
