@@ -290,6 +290,7 @@ def _add_claims(commands: Any) -> None:
     command = _command(commands, "claims", _claims, "hold the articles' claims against the records")
     command.add_argument("--records", default="figures/data", metavar="FOLDER")
     _json_option(command)
+    command.add_argument("--figure", metavar="FOLDER", help="draw the ledger there: claims.png")
 
 
 def _claims(options: argparse.Namespace) -> int:
@@ -299,7 +300,12 @@ def _claims(options: argparse.Namespace) -> int:
     rows = ledger(options.records)
     parts = [f"{group}\n{columns(cells)}" for group, cells in table(rows).items()]
     parts.append(", ".join(f"{count} {name}" for name, count in counts(rows).items()))
-    _print(options, [row.to_dict() for row in rows], "\n\n".join(parts))
+    found = [row.to_dict() for row in rows]
+    if options.figure:
+        from ragft import plotting, report
+
+        report.publish(plotting.ledger(found), options.figure, "claims", {"rows": found})
+    _print(options, found, "\n\n".join(parts))
     return 0
 
 

@@ -37,12 +37,18 @@ def publish(figure: Figure, folder: str | Path, name: str, record: Mapping[str, 
         Of the picture.
     """
     from ragft.plotting import save
+
+    keep(record, folder, name)
+    return save(figure, Path(folder) / f"{name}.png")
+
+
+def keep(record: Mapping[str, Any], folder: str | Path, name: str) -> Path:
+    """Write a record as `data/NAME.json` in a folder of figures; return its path."""
     from ragft.records import atomic_write, to_json
 
     data = Path(folder) / "data"
     data.mkdir(parents=True, exist_ok=True)
-    atomic_write(data / f"{name}.json", to_json(record))
-    return save(figure, Path(folder) / f"{name}.png")
+    return atomic_write(data / f"{name}.json", to_json(record))
 
 
 def model_line(record: Mapping[str, Any]) -> str:

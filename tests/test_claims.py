@@ -235,10 +235,10 @@ FRESHNESS = {
     "F5": ("crossing_share_changed", "04_freshness_packages"),
     "F6": ("continued_minus_scratch", "04_freshness_drift"),
     "F7": ("forgetting_after_updates", "04_freshness_drift"),
-    "F9": ("swap_retraining_cost_ratio", "04_freshness_drift"),
+    "F9": ("swap_loss_without_retraining", "04_base_swap"),
     "F10": ("still_finetuned_minus_rag", "04_freshness_drift"),
     "H15": ("flips_after_refresh", "04_freshness_drift"),
-    "H16": ("correction_collateral_adapter_minus_index", "04_freshness_drift"),
+    "H16": ("correction_collateral_adapter_minus_index", "04_corrections"),
     "T11": ("answered_after_deletion_adapter_minus_index", "04_freshness_drift"),
 }
 

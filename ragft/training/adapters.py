@@ -210,3 +210,29 @@ def merge(model: Any, adapter: str | os.PathLike[str], *, out: str | os.PathLike
             tokenizer.save_pretrained(part)
 
     return files.build_folder(out, build)
+
+
+def carry_over(adapter: str | os.PathLike[str], model: Any, *, out: str | os.PathLike[str]) -> Path:
+    """Write a copy of an adapter that is taken for one of another base of the same shape.
+
+    Only for measuring what such a move loses: everywhere else an adapter on a base that it was
+    not trained on is refused, because it loads in silence and answers nonsense.
+
+    Raises
+    ------
+    RagftError
+        The adapter is damaged, or `out` is there already.
+    """
+    card, out = models.read_card(adapter), Path(out)
+    if out.exists():
+        raise RagftError(f"{out}: is there already; choose another folder")
+    base = models.weights_hash(models.locate(getattr(model, "folder", model)))
+    card["settings"]["base_hash"] = base
+
+    def build(part: Path) -> None:
+        for path in Path(adapter).iterdir():
+            if path.name not in (models.ADAPTER_CARD, files.MANIFEST):
+                shutil.copyfile(path, part / path.name)
+        files.atomic_write(part / models.ADAPTER_CARD, files.to_json(card))
+
+    return files.build_folder(out, build)

@@ -1,0 +1,155 @@
+"""One base model swapped for another: what of the tuning and of the index survives it.
+
+The index does not depend on the model. An adapter on a base that it was not trained on is
+refused everywhere else; here it is moved on purpose, to measure what that loses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from ragft.experiments.evaluate import score_matrix
+from ragft.experiments.grid import Grid
+from ragft.experiments.tasks import Task
+from ragft.profiles import Profile, profile
+from ragft.records import Records, content_key
+from ragft.types import RagftError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+CONDITIONS = ("old base", "moved", "retrained")
+"""Trained and asked on the old base; its adapter on the new one; trained again on the new one."""
+
+
+@dataclass(frozen=True)
+class Swap:
+    """What a swap of the base model did."""
+
+    answers: pd.DataFrame
+    """One row per arm × condition × seed × question."""
+    quantities: dict[str, Any]
+    folder: Path
+    record: dict[str, Any]
+
+
+def swap(
+    task: Task,
+    old: str = "embedded",
+    new: str = "resident",
+    *,
+    seeds: Sequence[int] = (0, 1, 2),
+    base: str | Profile = "cpu",
+    out: str | Path = "results",
+    progress: bool = True,
+) -> Swap:
+    """Ask RAG and a facts adapter before and after the base model is replaced.
+
+    Parameters
+    ----------
+    task : Task
+    old, new : str
+        Two models of one shape: names, Hugging Face ids or folders.
+    seeds, base, out, progress
+        As for `compare`.
+
+    Raises
+    ------
+    RagftError
+        Both are the same model, or their shapes differ.
+    """
+    import pandas as pd
+    from tqdm.auto import tqdm
+
+    sizes = profile(base, model=str(old), seeds=tuple(seeds))
+    records = Records(out, smoke=sizes.name == "smoke")
+    grids = {
+        name: Grid(task, replace(sizes, model=str(model)), records, timed=0)
+        for name, model in (("old", old), ("new", new))
+    }
+    if grids["old"].model_hash == grids["new"].model_hash:
+        raise RagftError(f"swap: {old} and {new} are the same weights; name two models")
+    cells = [("rag", name, sizes.seeds[0]) for name in ("old base", "moved")]
+    cells += [("finetuned", name, seed) for name in CONDITIONS for seed in sizes.seeds]
+    keys = [_key(grids, *cell) for cell in cells]
+    run = records.open(
+        "swap",
+        content_key({"cells": keys, "n_boot": sizes.n_boot, "level": sizes.level}),
+        parameters={"corpus": task.name, "old": str(old), "new": str(new)},
+        profile=sizes,
+        seeds=sizes.seeds,
+        hashes={"corpus": task.content_hash, **{n: g.model_hash for n, g in grids.items()}},
+    )
+    if not run.finished:
+        frames = []
+        bar = tqdm(list(zip(cells, keys, strict=True)), desc="swap", disable=not progress)
+        for cell, key in bar:
+            frame, _ = run.cached(key, lambda c=cell: _compute(grids, *c))
+            frames.append(frame)
+        answers = pd.concat(frames, ignore_index=True)
+        run.finish(answers, {"quantities": _quantities(answers, sizes)})
+    record, answers = run.load()
+    return Swap(answers, record["results"]["quantities"], run.folder, record)
+
+
+def _key(grids: dict[str, Grid], arm: str, condition: str, seed: int) -> str:
+    both = [grid.key(arm, seed) for grid in grids.values()]
+    return content_key({"cell": "swap", "condition": condition, "grids": both}, seed=seed)
+
+
+def _compute(
+    grids: dict[str, Grid], arm: str, condition: str, seed: int
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Answer with an arm under one condition."""
+    from ragft.experiments.evaluate import evaluate
+
+    asking = grids["old" if condition == "old base" else "new"]
+    trained_on = grids["new" if condition == "retrained" else "old"]
+    seconds = float("nan")
+    with TemporaryDirectory() as folder:
+        built = asking.build(arm, seed)
+        if arm == "finetuned":
+            teacher = trained_on.build(arm, seed)
+            teacher.prepare(trained_on.task.corpus, trained_on.examples["facts"])
+            seconds = teacher.trained.seconds
+            built.adapter = teacher.adapter
+            if condition == "moved":
+                built.adapter = _moved(teacher.adapter, asking, Path(folder) / "moved")
+        built.prepare(asking.task.corpus)
+        frame = evaluate(
+            built, asking.task.asked, asking.whole, day=asking.task.day,
+            condition=condition, seed=seed,
+        )  # fmt: skip
+    return frame.assign(training_seconds=seconds), {}
+
+
+def _moved(adapter: Path, grid: Grid, out: Path) -> Path:
+    from ragft.training.adapters import carry_over
+
+    return carry_over(adapter, grid.model, out=out)
+
+
+def _quantities(answers: pd.DataFrame, sizes: Profile) -> dict[str, Any]:
+    from ragft.evaluation.statistics import paired_difference
+
+    right = answers.assign(right=(answers["outcome"] == "correct") * 1.0)
+
+    def scores(arm: str, condition: str) -> tuple[np.ndarray, list[str]]:
+        mine = right[(right["arm"] == arm) & (right["condition"] == condition)]
+        return score_matrix(mine, "right")
+
+    def difference(arm: str, one: str, two: str) -> dict[str, Any]:
+        (left, clusters), (second, _) = scores(arm, one), scores(arm, two)
+        found = paired_difference(left, second, clusters, sizes.level, sizes.n_boot)
+        return {**found.to_dict(), "unit": "share", "arms": [arm]}
+
+    return {
+        "swap_loss_without_retraining": difference("finetuned", "moved", "old base"),
+        "swap_regained_by_retraining": difference("finetuned", "retrained", "moved"),
+        "swap_change_of_rag": difference("rag", "moved", "old base"),
+    }
