@@ -234,6 +234,34 @@ def freshness_note(name: str, summary: pd.DataFrame, record: Mapping[str, Any]) 
     return f"n = {told} facts a point, {days} days. Corpus: {name}. {model_line(record)}"
 
 
+def hero_frame(record: Mapping[str, Any], kept_up: Mapping[str, str]) -> pd.DataFrame:
+    """Return how wrong and how slow each arm is, under the policy that keeps it up.
+
+    Parameters
+    ----------
+    record : mapping
+        Of a freshness experiment.
+    kept_up : mapping of str to str
+        Arm to policy; the last day's answers of that line are counted.
+    """
+    import pandas as pd
+
+    results, rows = record["results"], []
+    last = max(row["day"] for row in results["summary"])
+    timed = {row["arm"]: row for row in results["latencies"]}
+    for row in results["summary"]:
+        line = (row["arm"], row["policy"]) in kept_up.items()
+        if line and (row["group"], row["measure"], row["day"]) == ("all", "hallucination", last):
+            wrong = dict(zip(("wrong", "wrong_low", "wrong_high"),
+                             (row["mean"], row["low"], row["high"]), strict=True))  # fmt: skip
+            slow = {
+                f"p95_s{end}": timed[row["arm"]][f"p95{end}"] / 1000
+                for end in ("", "_low", "_high")
+            }
+            rows.append({"arm": row["arm"], "policy": row["policy"], **wrong, **slow})
+    return pd.DataFrame(rows)
+
+
 def quantities_frame(record: Mapping[str, Any]) -> pd.DataFrame:
     """Return the effects of a record that the ledger reads: mean, interval, n and unit."""
     import pandas as pd

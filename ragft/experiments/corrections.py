@@ -179,7 +179,7 @@ class _Work:
     def _answers_before(self, arm: str) -> list[Answer]:
         if arm not in self._before:
             built = self.grid.build(arm, self.seed)
-            examples = self.grid.examples["facts"] if arm == "finetuned" else ()
+            examples = self.grid.examples("facts") if arm == "finetuned" else ()
             built.prepare(self.grid.task.corpus, examples)
             self._arms[arm] = built
             self._before[arm] = built.answer(self.grid.task.asked)

@@ -25,6 +25,7 @@ from ragft.records import Records, content_key, sha256_json
 from ragft.types import Answer, Question, RagftError, RefreshCost
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
 
     from ragft.training.finetune import FinetuneResult
@@ -32,7 +33,11 @@ if TYPE_CHECKING:
 Line = tuple[str, str]
 """(arm, policy)."""
 
-MEASURES = ("accuracy", "stale", "confused", "fabricated", "abstained", "precision")
+MEASURES = (
+    "accuracy", "stale", "confused", "fabricated", "abstained", "hallucination", "precision",
+)  # fmt: skip
+TIMED = 40
+"""Questions of day 0 that each arm is asked one at a time, for its latency."""
 REDUCED: tuple[Line, ...] = (
     ("prompt", ""),
     ("rag", "never"),
@@ -137,8 +142,9 @@ def freshness(
     )
     if not run.finished:
         frames = work.computed(cells, run, progress)
-        costs = work.costs(lines)
-        run.finish(*_summed_up(frames, costs, timeline, sizes))
+        answers, results = _summed_up(frames, timeline, sizes)
+        results |= {"costs": work.costs(lines), "latencies": work.latencies(lines)}
+        run.finish(answers, results)
     record, answers = run.load()
     results = record["results"]
     return Freshness(
@@ -252,7 +258,7 @@ class _Work:
     def _reader(self, seed: int) -> Path:
         """Return the reading adapter of day 0; it holds no facts, so it never ages."""
         arm = self.grid.build("raft", seed)
-        arm.prepare(self.grid.task.corpus, self.grid.examples["reading"])
+        arm.prepare(self.grid.task.corpus, self.grid.examples("reading"))
         return arm.adapter
 
     def costs(self, lines: Sequence[Line]) -> list[dict[str, Any]]:
@@ -270,6 +276,28 @@ class _Work:
                 total = {k: v + trained[k] for k, v in asdict(spent).items()}
                 rows.append({"arm": arm, "policy": name, "day": day.isoformat(), **total})
         return rows
+
+    def latencies(self, lines: Sequence[Line]) -> list[dict[str, Any]]:
+        """Time every arm on questions of day 0, one at a time, after one that is not counted."""
+        import pandas as pd
+
+        rows = []
+        for arm, name in {arm: (arm, name) for arm, name in reversed(lines)}.values():
+            start, seed = self.timeline.start, self.sizes.seeds[0]
+            key = content_key(
+                {"cell": "latency", "of": self.key(arm, name, start, seed), "n": TIMED}
+            )
+
+            def compute(arm=arm, name=name, start=start, seed=seed) -> tuple[pd.DataFrame, dict]:
+                grid = self._grid(start, False, start)
+                built = grid.build(arm, seed)
+                built.adapter = self._adapter(arm, name, start, seed)
+                built.prepare(grid.task.corpus)
+                return pd.DataFrame({"ms": grid.latencies(built, TIMED)}), {}
+
+            frame, _ = self.records.cached(key, compute)
+            rows.append({"arm": arm, **_percentiles(frame["ms"].to_numpy(), self.sizes)})
+        return rows[::-1]
 
     def _index_costs(self, policy: Policy) -> list[tuple[date, RefreshCost]]:
         """Measure an index policy once, on an index that starts empty and has no cache."""
@@ -313,6 +341,27 @@ class _Work:
         return {k: fmean(asdict(cost)[k] for cost in per_seed) for k in asdict(per_seed[0])}
 
 
+def _percentiles(ms: np.ndarray, sizes: Profile) -> dict[str, float | int]:
+    """Return median and 95th percentile in milliseconds, the latter with a bootstrap interval."""
+    import numpy as np
+    from scipy.stats import bootstrap
+
+    def high(values: np.ndarray, axis: int) -> np.ndarray:
+        return np.quantile(values, 0.95, axis=axis)
+
+    found = bootstrap(
+        (ms,), high, n_resamples=sizes.n_boot, confidence_level=sizes.level, method="percentile",
+        rng=np.random.default_rng(0),
+    ).confidence_interval  # fmt: skip
+    return {
+        "n": len(ms),
+        "p50": float(np.median(ms)),
+        "p95": float(np.quantile(ms, 0.95)),
+        "p95_low": float(found.low),
+        "p95_high": float(found.high),
+    }
+
+
 def _measured_as(policy: Policy, policies: Sequence[Policy]) -> Policy:
     """Return the policy whose measurement serves for this one: 'never' is the others' day 0."""
     kept_up = [p for p in policies if p.index not in ("", "never") and not p.kept]
@@ -330,7 +379,6 @@ def _precise(question: Question, answer: Answer, day: date) -> float:
 
 def _summed_up(
     frames: Sequence[pd.DataFrame],
-    costs: Sequence[dict[str, Any]],
     timeline: Timeline,
     sizes: Profile,
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
@@ -352,7 +400,6 @@ def _summed_up(
     ]
     results = {
         "summary": _summary(scored, sizes),
-        "costs": list(costs),
         "moved": moved,
         "events": [day.isoformat() for day in timeline.events],
         "quantities": quantities(scored, timeline, sizes),

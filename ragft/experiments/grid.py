@@ -54,6 +54,7 @@ class Grid:
         self.task, self.sizes, self.records, self.timed = task, sizes, records, timed
         self.whole = whole or task.corpus
         """Its facts are judged against; more than `task.corpus` where that is out of date."""
+        self._examples: dict[str, list[Example]] = {}
 
     @cached_property
     def model_hash(self) -> str:
@@ -96,21 +97,33 @@ class Grid:
             embedder=embedder,
         )
 
-    @cached_property
-    def examples(self) -> dict[str, list]:
-        """Training examples by what they teach."""
-        from ragft.training.from_questions import fact_examples, reading_examples
+    def examples(self, teaches: str) -> list[Example]:
+        """Return the training examples of a kind ('facts', 'other_facts', 'reading'), made once."""
+        if teaches not in self._examples:
+            make = {"facts": self._facts, "other_facts": self._other_facts}.get(teaches)
+            self._examples[teaches] = make() if make else self._reading()
+        return self._examples[teaches]
 
-        taught = fact_examples(self.model, self.task.taught)
+    def _facts(self) -> list[Example]:
+        from ragft.training.from_questions import fact_examples
+
+        return fact_examples(self.model, self.task.taught)
+
+    def _other_facts(self) -> list[Example]:
+        """Return as many examples as there are of the asked facts, about other subjects."""
+        from ragft.training.from_questions import fact_examples
+
         others = [q for q in self.task.others if q.answerable]
-        reading = list(self.task.others[: self.sizes.reading_examples])
-        found = self.library.search(reading, self.sizes.top_k, {}) if reading else []
-        shown = [[hit.passage for hit in hits] for hits in found]
-        return {
-            "facts": taught,
-            "other_facts": fact_examples(self.model, others[: len(taught)]),
-            "reading": reading_examples(self.model, reading, shown),
-        }
+        return fact_examples(self.model, others[: len(self.task.taught)])
+
+    def _reading(self) -> list[Example]:
+        from ragft.training.from_questions import reading_examples
+
+        asked = list(self.task.others[: self.sizes.reading_examples])
+        found = self.library.search(asked, self.sizes.top_k, {}) if asked else []
+        return reading_examples(
+            self.model, asked, [[hit.passage for hit in hits] for hits in found]
+        )
 
     def cells(self, arms: Sequence[str]) -> list[tuple[str, int]]:
         """Return the (arm, seed) pairs; arms that do not train have the first seed alone."""
@@ -145,7 +158,8 @@ class Grid:
         from ragft.experiments.evaluate import answers_frame
 
         built = self.build(arm, seed)
-        examples = self.examples[built.teaches] if getattr(built, "teaches", "") else ()
+        teaches = getattr(built, "teaches", "")
+        examples = self.examples(teaches) if teaches else ()
         cost = built.prepare(self.task.corpus, examples)
         answers = built.answer(self.task.asked)
         book = FactBook(self.whole.facts) if self.whole.facts else None
@@ -159,14 +173,14 @@ class Grid:
             "examples": len(examples),
             "leakage": _leakage(examples, self.task.asked) if examples else None,
             "dropped_passages": getattr(built, "dropped", 0),
-            "latency_ms": self._latencies(built) if seed == self.sizes.seeds[0] else [],
+            "latency_ms": self.latencies(built, self.timed) if seed == self.sizes.seeds[0] else [],
         }
         return frame, meta
 
-    def _latencies(self, arm: Arm) -> list[float]:
-        """Ask some questions one at a time, after one that is not counted; in milliseconds."""
+    def latencies(self, arm: Arm, count: int) -> list[float]:
+        """Ask questions one at a time, after one that is not counted; in milliseconds."""
         found = []
-        for question in self.task.asked[: self.timed + 1] if self.timed else ():
+        for question in self.task.asked[: count + 1] if count else ():
             with stopwatch() as watch:
                 arm.answer([question])
             found.append(watch.ms)
@@ -261,7 +275,7 @@ def _oracle(grid: Grid, seed: int):
 
 def _oracle_raft(grid: Grid, seed: int):
     tuned = _raft(grid, seed)
-    tuned.prepare(grid.task.corpus, grid.examples["reading"])
+    tuned.prepare(grid.task.corpus, grid.examples("reading"))
     oracle = _oracle(grid, seed)
     oracle.adapter = tuned.adapter
     return oracle

@@ -115,7 +115,7 @@ def _compute(
         built = asking.build(arm, seed)
         if arm == "finetuned":
             teacher = trained_on.build(arm, seed)
-            teacher.prepare(trained_on.task.corpus, trained_on.examples["facts"])
+            teacher.prepare(trained_on.task.corpus, trained_on.examples("facts"))
             seconds = teacher.trained.seconds
             built.adapter = teacher.adapter
             if condition == "moved":

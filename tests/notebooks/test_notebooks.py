@@ -60,7 +60,7 @@ def test_freshness_drift(given, tmp_path):
         "04_cost_accuracy",
         "04_freshness_packages",
     ):
-        assert (tmp_path / "figures" / f"{name}.png").exists()
+        assert (tmp_path / "figures" / f"04_freshness_{end}.png").exists()
 
 
 def test_the_shipped_model_is_whole():
