@@ -54,12 +54,7 @@ def test_freshness_drift(given, tmp_path):
         pytest.skip(f"no package index: {error}")
     run = run_notebook(NOTEBOOKS / "04_freshness_drift.ipynb", tmp_path / "04.ipynb", given)
     assert run.status == "ran"
-    for name in (
-        "04_freshness_drift",
-        "04_stale_share",
-        "04_cost_accuracy",
-        "04_freshness_packages",
-    ):
+    for end in ("drift", "drift_stale", "drift_cost", "drift_hero", "packages"):
         assert (tmp_path / "figures" / f"04_freshness_{end}.png").exists()
 
 
