@@ -69,6 +69,8 @@ class Profile:
     """Scale of the LoRA update; the update is multiplied by lora_alpha / rank."""
     epochs: int = 10
     """Passes over the training examples."""
+    min_steps: int = 200
+    """Steps of training on facts, at least: few facts get more passes, or they are not learnt."""
     learning_rate: float = 4e-3
     """Peak learning rate of fine-tuning."""
     wordings: int = 4
@@ -138,6 +140,7 @@ SMOKE = Profile(
     world_subjects=30,
     retriever="bm25",
     epochs=2,
+    min_steps=1,
     reading_examples=8,
     rank=8,
     lora_alpha=16,
@@ -157,6 +160,7 @@ GPU = Profile(
     batch_size=64,
     max_new_tokens=64,
     epochs=10,
+    min_steps=1,
     learning_rate=2e-4,
     wordings=4,
     train_tokens=16384,

@@ -23,6 +23,7 @@ class Training:
     rank: int = 32
     alpha: int = 64
     epochs: int = 12
+    min_steps: int = 1
     learning_rate: float = 4e-3
     batch_tokens: int = 1024
     seed: int = 0
@@ -35,6 +36,7 @@ def training_of(sizes: Profile) -> Training:
         rank=sizes.rank,
         alpha=sizes.lora_alpha,
         epochs=sizes.epochs,
+        min_steps=sizes.min_steps,
         learning_rate=sizes.learning_rate,
         batch_tokens=sizes.train_tokens,
     )

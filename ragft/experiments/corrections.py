@@ -203,7 +203,7 @@ class _Work:
         tuned = train(
             self.grid.model,
             fact_examples(self.grid.model, taught),
-            replace(arm.training, epochs=EPOCHS),
+            replace(arm.training, epochs=EPOCHS, min_steps=1),
             start=arm.adapter,
         )
         once = FineTuned(adapter=tuned.adapter, **self.grid.decoding())

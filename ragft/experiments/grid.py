@@ -201,6 +201,7 @@ class Grid:
         return replace(
             self.training(seed),
             epochs=self.sizes.reading_epochs,
+            min_steps=1,
             learning_rate=self.sizes.reading_learning_rate,
         )
 

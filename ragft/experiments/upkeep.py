@@ -200,7 +200,7 @@ class Upkeep:
             if not found or policy.adapter == "scratch":
                 found.append(train(model, examples, self.training))
             else:
-                again = replace(self.training, epochs=self.continued_epochs)
+                again = replace(self.training, epochs=self.continued_epochs, min_steps=1)
                 found.append(train(model, examples, again, start=found[-1].adapter))
         return found
 

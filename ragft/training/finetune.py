@@ -37,6 +37,7 @@ def finetune(
     dropout: float = 0.0,
     target_modules: str | Sequence[str] = "all-linear",
     epochs: int = 12,
+    min_steps: int = 1,
     learning_rate: float | None = None,
     batch_tokens: int = 1024,
     seed: int = 0,
@@ -74,6 +75,8 @@ def finetune(
         Names of the layers that get LoRA matrices; 'all-linear' is all but the output layer.
     epochs : int
         Passes over the examples, at least 1.
+    min_steps : int
+        Few examples get as many more passes as it takes to reach this many steps.
     learning_rate : float, optional
         Peak of a linear warm-up over 5 % and a linear decay to 0. By default 2e-4 at a width of
         4,096 and in inverse proportion to the width; a tenth of that for 'full'.
@@ -103,8 +106,11 @@ def finetune(
     """
     folder = models.locate(getattr(model, "folder", model))
     out = Path(out)
-    _check_numbers(method, rank, dropout, epochs, batch_tokens, learning_rate, checkpoint_every)
+    whole = {"rank": rank, "epochs": epochs, "min_steps": min_steps, "batch_tokens": batch_tokens}
+    whole |= {} if checkpoint_every is None else {"checkpoint_every": checkpoint_every}
+    _check_numbers(method, whole, dropout, learning_rate)
     rows, context = tokenise(folder, examples, max_length)
+    epochs = max(epochs, math.ceil(min_steps / _steps_an_epoch(rows, batch_tokens)))
     width = models.open_config(folder).hidden_size
     if method != "full" and rank > width:
         raise RagftError(f"rank={rank} is larger than the model is wide ({width}); choose less")
@@ -185,19 +191,17 @@ def tokenise(folder: Path, examples: Sequence[Example], max_length: int | None) 
     return [Row(p + e, len(p)) for p, e in zip(prompts, ends, strict=True)], limit
 
 
+def _steps_an_epoch(rows: Sequence[Any], batch_tokens: int) -> int:
+    from ragft.training.trainer import TokenBatches
+
+    return len(TokenBatches([len(row.ids) for row in rows], batch_tokens, seed=0))
+
+
 def _check_numbers(
-    method: str,
-    rank: int,
-    dropout: float,
-    epochs: int,
-    batch_tokens: int,
-    learning_rate: float | None,
-    checkpoint_every: int | None,
+    method: str, whole: dict[str, int], dropout: float, learning_rate: float | None
 ) -> None:
     if method not in METHODS:
         raise RagftError(f"method={method!r}: choose one of {', '.join(METHODS)}")
-    whole = {"rank": rank, "epochs": epochs, "batch_tokens": batch_tokens}
-    whole |= {} if checkpoint_every is None else {"checkpoint_every": checkpoint_every}
     for name, value in whole.items():
         if int(value) != value or value < 1:
             raise RagftError(f"{name}={value}: must be a whole number of at least 1")

@@ -193,6 +193,13 @@ def test_an_unfinished_run_of_other_settings_is_not_taken_up(tiny_model, tmp_pat
     assert finetune(tiny_model, EXAMPLES, out=tmp_path / "out", **{**SETTINGS, "epochs": 1}).steps
 
 
+def test_few_examples_get_as_many_passes_as_the_least_steps_take(tiny_model, tmp_path):
+    options = SETTINGS | {"epochs": 2, "batch_tokens": 10_000, "learning_rate": 1e-4}
+    made = finetune(tiny_model, EXAMPLES, out=tmp_path / "few", min_steps=7, **options)
+    assert made.steps == 7 and len(made.losses) == 7  # all examples fit one step
+    assert finetune(tiny_model, EXAMPLES, out=tmp_path / "two", **options).steps == 2
+
+
 def test_all_weights(tiny_model, tmp_path):
     before = models.weights_hash(tiny_model)
     options = {**SETTINGS, "method": "full", "learning_rate": 1e-2, "epochs": 30}
