@@ -65,7 +65,7 @@ class Recipe:
 
 
 RESIDENT = Recipe(
-    tokens=6_000_000,
+    tokens=4_000_000,
     matrix_lr=4e-3,
     other_lr=1e-3,
     decay_share=0.5,
