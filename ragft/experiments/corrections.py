@@ -54,7 +54,7 @@ def corrections(
     """Correct one fact at a time in a refreshed index and in a facts adapter.
 
     The wrong value is what the collection says and the adapter was taught; the right one is
-    another question's value of the same relation. In the index the document is replaced; the
+    another subject's value of the same relation. In the index the document is replaced; the
     adapter trains on the corrected fact alone, in the training wordings.
 
     Parameters
@@ -76,7 +76,8 @@ def corrections(
     Raises
     ------
     RagftError
-        There are not as many facts whose document states their value.
+        There are not as many facts whose document states their value once, or the collection has
+        no facts.
     """
     import pandas as pd
     from tqdm.auto import tqdm
@@ -129,11 +130,11 @@ class _Work:
         (value, *_) = question.answers_on(question.asked_on) or ("",)
         stating = [task.corpus.by_id[i] for i in question.supporting if i in task.corpus.by_id]
         others = (
-            other
-            for q in task.asked
-            if q.relation == question.relation and q.subject != question.subject
-            for other in q.answers_on(q.asked_on)
-            if other != value
+            fact.value
+            for fact in task.corpus.facts
+            if fact.relation == question.relation
+            and fact.subject != question.subject
+            and fact.value != value
         )
         right = next(others, None)
         documents = [d for d in stating if d.text.count(value) == 1] if value else []

@@ -23,7 +23,6 @@ from ragft import models
 from ragft.generation.embedded import lessons, tokens
 from ragft.types import RagftError
 
-
 LONG = 768
 """Rows longer than this use the fused attention kernel."""
 
