@@ -184,9 +184,11 @@ def history_frame(corpus: Corpus) -> pd.DataFrame:
     """Return documents, facts and changed values at every release day of a package."""
     import pandas as pd
 
+    from ragft.experiments.timeline import release_days
+
     rows = []
     previous: dict[tuple[str, str], str] = {}
-    for day in sorted({d.valid_from for d in corpus.documents}):
+    for day in release_days(corpus):
         now = {(f.subject, f.relation): f.value for f in corpus.facts if f.holds_on(day)}
         rows.append(
             {

@@ -6,18 +6,18 @@ an interrupted one goes on where it stopped and a finished one is read from its 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ragft.corpora.corpus import Corpus
-from ragft.experiments.evaluate import score_matrix
-from ragft.experiments.grid import Grid
+from ragft.experiments.evaluate import score_matrix, scored
+from ragft.experiments.grid import Grid, computed, distinct
 from ragft.experiments.tasks import Task, load_task
 from ragft.profiles import Profile, profile
-from ragft.records import Records, Run
+from ragft.records import Records
 from ragft.types import Question, RagftError
 
 if TYPE_CHECKING:
@@ -112,10 +112,8 @@ def compare(
         An unknown arm, no seed, or whatever the corpus, the questions or the model lack.
     """
     arms = _ordered(arms)
-    if not seeds or len(set(seeds)) < len(seeds):
-        raise RagftError(f"seeds={list(seeds)}: give at least one, and none twice")
     sizes = profile(
-        base, model=str(model), seeds=tuple(seeds), **({"facts": facts} if facts else {})
+        base, model=str(model), seeds=distinct(seeds), **({"facts": facts} if facts else {})
     )
     task = (
         corpus
@@ -127,7 +125,9 @@ def compare(
     cells = grid.cells(arms)
     run = grid.run(arms)
     if not run.finished:
-        frames, notes = zip(*_computed(grid, cells, run, progress), strict=True)
+        keys = [grid.key(*cell) for cell in cells]
+        found = computed(run, cells, keys, grid.compute, progress)
+        frames, notes = zip(*found, strict=True)
         run.finish(*_summed_up(frames, notes, task, sizes))
     record, answers = run.load()
     return Comparison(record["results"], answers, run.folder)
@@ -154,44 +154,34 @@ def _check_arms(arms: Sequence[str], task: Task) -> None:
         )
 
 
-def _computed(grid: Grid, cells: list[tuple[str, int]], run: Run, progress: bool) -> Iterator:
-    from tqdm.auto import tqdm
-
-    for arm, seed in tqdm(cells, desc="compare", unit="cell", disable=not progress):
-        yield run.cached(grid.key(arm, seed), lambda arm=arm, seed=seed: grid.compute(arm, seed))
-
-
 def _summed_up(
     frames: Sequence[pd.DataFrame], notes: Sequence[dict], task: Task, sizes: Profile
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Return all answers, and the table and differences made of them."""
     import pandas as pd
 
-    from ragft.evaluation.outcomes import score_columns
-
     answers = pd.concat(frames, ignore_index=True)
-    scores = score_columns(answers).rename(columns={"correct": "accuracy"})
-    scored = pd.concat([answers[["arm", "seed", "question_id", "cluster"]], scores], axis=1)
+    rated = scored(answers, ["arm", "seed", "question_id", "cluster"])
     arms = list(dict.fromkeys(answers["arm"]))
-    rows = [_row(arm, scored, [n for n in notes if n["arm"] == arm], sizes) for arm in arms]
-    differences = [_difference(a, b, scored, sizes) for a, b in combinations(arms, 2)]
+    rows = [_row(arm, rated, [n for n in notes if n["arm"] == arm], sizes) for arm in arms]
+    differences = [_difference(a, b, rated, sizes) for a, b in combinations(arms, 2)]
     return answers, {"arms": rows, "differences": differences, "counts": task.counts}
 
 
-def _matrix(scored: pd.DataFrame, arm: str, score: str):
+def _matrix(rated: pd.DataFrame, arm: str, score: str):
     """Return an arm's scores of shape (seeds, questions), and the questions' clusters."""
-    return score_matrix(scored[scored["arm"] == arm], score)
+    return score_matrix(rated[rated["arm"] == arm], score)
 
 
-def _row(arm: str, scored: pd.DataFrame, notes: Sequence[dict], sizes: Profile) -> dict[str, Any]:
+def _row(arm: str, rated: pd.DataFrame, notes: Sequence[dict], sizes: Profile) -> dict[str, Any]:
     import numpy as np
 
     from ragft.evaluation.statistics import seed_interval
 
-    row: dict[str, Any] = {"arm": arm, "n": int((scored["arm"] == arm).sum() / len(notes))}
+    row: dict[str, Any] = {"arm": arm, "n": int((rated["arm"] == arm).sum() / len(notes))}
     row["seeds"] = len(notes)
     for share in SHARES:
-        values, clusters = _matrix(scored, arm, share)
+        values, clusters = _matrix(rated, arm, share)
         row[share] = seed_interval(values, clusters, sizes.level, sizes.n_boot).to_dict()
     times = [ms for note in notes for ms in note["latency_ms"]]
     p50, p95 = np.percentile(times, [50, 95]) if times else (float("nan"), float("nan"))
@@ -203,11 +193,11 @@ def _row(arm: str, scored: pd.DataFrame, notes: Sequence[dict], sizes: Profile) 
     return row
 
 
-def _difference(a: str, b: str, scored: pd.DataFrame, sizes: Profile) -> dict[str, Any]:
+def _difference(a: str, b: str, rated: pd.DataFrame, sizes: Profile) -> dict[str, Any]:
     from ragft.evaluation.statistics import mcnemar, paired_difference
 
-    left, clusters = _matrix(scored, a, "accuracy")
-    right, _ = _matrix(scored, b, "accuracy")
+    left, clusters = _matrix(rated, a, "accuracy")
+    right, _ = _matrix(rated, b, "accuracy")
     # An arm that does not train has one run, which stands against every seed of another.
     left, right = (x if len(x) == max(len(left), len(right)) else x[0] for x in (left, right))
     found = paired_difference(left, right, clusters, sizes.level, sizes.n_boot)

@@ -15,7 +15,7 @@ from ragft.arms.finetuned import FineTuned, train
 from ragft.arms.rag import RAG
 from ragft.evaluation.outcomes import judge
 from ragft.evaluation.statistics import Interval, mean_interval
-from ragft.experiments.grid import Grid
+from ragft.experiments.grid import Grid, computed
 from ragft.experiments.tasks import Task
 from ragft.profiles import Profile, profile
 from ragft.records import Records, content_key
@@ -80,7 +80,6 @@ def corrections(
         no facts.
     """
     import pandas as pd
-    from tqdm.auto import tqdm
 
     sizes = profile(base, model=str(model), seeds=(seed,))
     records = Records(out, smoke=sizes.name == "smoke")
@@ -101,12 +100,8 @@ def corrections(
         hashes={"corpus": task.content_hash, "model": work.grid.model_hash},
     )
     if not run.finished:
-        frames = []
-        bar = tqdm(list(zip(cells, keys, strict=True)), desc="corrections", disable=not progress)
-        for (arm, question), key in bar:
-            frame, _ = run.cached(key, lambda a=arm, q=question: work.compute(a, q))
-            frames.append(frame)
-        rows = pd.concat(frames, ignore_index=True)
+        found = computed(run, cells, keys, work.compute, progress)
+        rows = pd.concat([frame for frame, _ in found], ignore_index=True)
         run.finish(rows, {"quantities": _quantities(rows, sizes)})
     record, rows = run.load()
     return Corrections(rows, record["results"]["quantities"], run.folder, record)

@@ -101,6 +101,19 @@ def _found(question: Question, answer: Answer) -> float:
     return float(any(hit.passage.doc_id in question.supporting for hit in answer.hits))
 
 
+def scored(answers: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
+    """Return some columns of judged answers and their scores beside them, 0, 1 or NaN each.
+
+    `correct` is called accuracy, as tables and figures call its mean.
+    """
+    import pandas as pd
+
+    from ragft.evaluation.outcomes import score_columns
+
+    scores = score_columns(answers).rename(columns={"correct": "accuracy"})
+    return pd.concat([answers[list(columns)], scores], axis=1)
+
+
 def score_matrix(frame: pd.DataFrame, score: str) -> tuple[np.ndarray, list[str]]:
     """Return one column of an arm's rows as statistics want it.
 

@@ -14,9 +14,9 @@ from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from ragft.experiments.evaluate import score_matrix
+from ragft.experiments.evaluate import score_matrix, scored
 from ragft.experiments.freshness_effects import quantities
-from ragft.experiments.grid import Grid
+from ragft.experiments.grid import TRAINED, Grid, computed, distinct
 from ragft.experiments.tasks import Task
 from ragft.experiments.timeline import Timeline, known_on
 from ragft.experiments.upkeep import Policy, Upkeep, index_day, policy_of, refresh_costs
@@ -68,7 +68,6 @@ FULL: tuple[Line, ...] = (
     ("oracle", ""),
     ("prior", ""),
 )
-TRAINED = ("finetuned", "finetuned_rag", "raft")
 
 
 @dataclass(frozen=True)
@@ -119,14 +118,13 @@ def freshness(
     """
     if not lines or len(set(lines)) < len(lines):
         raise RagftError(f"lines={list(lines)}: give at least one (arm, policy), and none twice")
-    if not seeds or len(set(seeds)) < len(seeds):
-        raise RagftError(f"seeds={list(seeds)}: give at least one, and none twice")
-    sizes = profile(base, model=str(model), seeds=tuple(seeds))
+    sizes = profile(base, model=str(model), seeds=distinct(seeds))
     work = _Work(timeline, sizes, Records(out, smoke=sizes.name == "smoke"))
     cells = work.cells(lines)
+    keys = [work.key(*cell) for cell in cells]
     run = work.records.open(
         "freshness",
-        content_key({"cells": [work.key(*cell) for cell in cells], "summary": work.summary_sizes}),
+        content_key({"cells": keys, "summary": work.summary_sizes}),
         parameters={
             "timeline": timeline.name,
             "days": [day.isoformat() for day in timeline.days],
@@ -141,7 +139,11 @@ def freshness(
         hashes={"corpus": timeline.corpus.content_hash, "model": work.grid.model_hash},
     )
     if not run.finished:
-        frames = work.computed(cells, run, progress)
+        found = computed(run, cells, keys, work.compute, progress)
+        frames = [
+            frame.assign(condition=name)
+            for (_, name, *_), (frame, _) in zip(cells, found, strict=True)
+        ]
         answers, results = _summed_up(frames, timeline, sizes)
         results |= {"costs": work.costs(lines), "latencies": work.latencies(lines)}
         run.finish(answers, results)
@@ -215,18 +217,6 @@ class _Work:
         return Upkeep(
             self.timeline, self.sizes.wordings, self.grid.training(seed), lambda: self.grid.model
         )
-
-    def computed(self, cells: Sequence[tuple], run: Any, progress: bool) -> list[pd.DataFrame]:
-        from tqdm.auto import tqdm
-
-        frames = []
-        for arm, name, day, seed in tqdm(
-            cells, desc="freshness", unit="cell", disable=not progress
-        ):
-            cell = (arm, name, day, seed)
-            frame, _ = run.cached(self.key(*cell), lambda cell=cell: self.compute(*cell))
-            frames.append(frame.assign(condition=name))
-        return frames
 
     def compute(self, arm: str, name: str, day: date, seed: int) -> tuple[pd.DataFrame, dict]:
         """Answer one day's questions with what the arm knows on it, and judge the answers."""
@@ -384,12 +374,9 @@ def _summed_up(
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     import pandas as pd
 
-    from ragft.evaluation.outcomes import score_columns
-
     answers = pd.concat(frames, ignore_index=True)
     where = ["arm", "condition", "day", "seed", "question_id", "cluster", "group", "text"]
-    scores = score_columns(answers).rename(columns={"correct": "accuracy"})
-    scored = pd.concat([answers[where], scores, answers[["precision"]]], axis=1)
+    rated = scored(answers, [*where, "precision"])
     asked = list(timeline.groups)
     moved = [
         {
@@ -399,19 +386,19 @@ def _summed_up(
         for day in timeline.days
     ]
     results = {
-        "summary": _summary(scored, sizes),
+        "summary": _summary(rated, sizes),
         "moved": moved,
         "events": [day.isoformat() for day in timeline.events],
-        "quantities": quantities(scored, timeline, sizes),
+        "quantities": quantities(rated, timeline, sizes),
     }
     return answers, results
 
 
-def _summary(scored: pd.DataFrame, sizes: Profile) -> list[dict[str, Any]]:
+def _summary(rated: pd.DataFrame, sizes: Profile) -> list[dict[str, Any]]:
     from ragft.evaluation.statistics import seed_interval
 
     rows = []
-    parts = {"all": scored, **{str(name): part for name, part in scored.groupby("group")}}
+    parts = {"all": rated, **{str(name): part for name, part in rated.groupby("group")}}
     for group, mine in parts.items():
         for (arm, policy, day), part in mine.groupby(["arm", "condition", "day"], sort=False):
             place = {"group": group, "arm": arm, "policy": policy, "day": day}

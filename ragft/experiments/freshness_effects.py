@@ -43,6 +43,12 @@ class Scored:
             chosen &= rows["group"].isin(groups)
         return rows[chosen]
 
+    @property
+    def refreshed(self) -> str:
+        """The policy of the best kept index that was measured: 'at once', else 'nightly'."""
+        policies = set(self.rows.loc[self.rows["arm"] == "rag", "condition"])
+        return "at once" if "at once" in policies else "nightly"
+
     def after(self, span: timedelta) -> date | None:
         """Return the first measured day at least `span` after day 0."""
         return next((d for d in self.timeline.days if d - self.timeline.start >= span), None)
@@ -153,10 +159,8 @@ def still_finetuned_minus_rag(scored: Scored) -> Difference | None:
 
 def flips_after_refresh(scored: Scored) -> Interval | None:
     """H15: share of answers on facts that stand still that a refreshed index changes."""
-    policy = "at once" if not scored.part("rag", "at once", scored.timeline.start).empty else ""
-    policy = policy or "nightly"
     first, last = (
-        scored.part("rag", policy, day, ("unchanging",)).set_index("question_id")
+        scored.part("rag", scored.refreshed, day, ("unchanging",)).set_index("question_id")
         for day in (scored.timeline.start, scored.timeline.days[-1])
     )
     if first.empty or last.empty:
@@ -168,11 +172,10 @@ def flips_after_refresh(scored: Scored) -> Interval | None:
 def answered_after_deletion_adapter_minus_index(scored: Scored) -> Difference | None:
     """T11: stale answers about what was withdrawn, adapter left alone minus refreshed index."""
     day = scored.timeline.days[-1]
-    refreshed = scored.part("rag", "at once", day, ("withdrawn",))
-    if refreshed.empty:
-        refreshed = scored.part("rag", "nightly", day, ("withdrawn",))
     return scored.difference(
-        scored.part("finetuned", "never", day, ("withdrawn",)), refreshed, "stale"
+        scored.part("finetuned", "never", day, ("withdrawn",)),
+        scored.part("rag", scored.refreshed, day, ("withdrawn",)),
+        "stale",
     )
 
 
@@ -184,8 +187,7 @@ def crossing_share_changed(scored: Scored) -> Interval | None:
     RAG wins even where nothing changes. The interval resamples clusters in both groups.
     """
     day = scored.timeline.days[-1]
-    policy = "at once" if not scored.part("rag", "at once", day).empty else "nightly"
-    gaps = [_gaps(scored, day, policy, group) for group in ("unchanging", "changing")]
+    gaps = [_gaps(scored, day, group) for group in ("unchanging", "changing")]
     if any(gap is None for gap in gaps):
         return None
     (still, still_clusters), (moved, moved_clusters) = gaps
@@ -203,10 +205,10 @@ def crossing_share_changed(scored: Scored) -> Interval | None:
     return Interval(float(mean), float(low), float(high), n, "bootstrap", clusters=clusters)
 
 
-def _gaps(scored: Scored, day: date, policy: str, group: str) -> tuple[np.ndarray, list] | None:
+def _gaps(scored: Scored, day: date, group: str) -> tuple[np.ndarray, list] | None:
     """Return fine-tuned − RAG of every question of a group, seeds averaged, and its clusters."""
     tuned = scored.part("finetuned", "never", day, (group,))
-    found = scored.part("rag", policy, day, (group,))
+    found = scored.part("rag", scored.refreshed, day, (group,))
     if tuned.empty or found.empty:
         return None
     left, clusters = score_matrix(tuned, "accuracy")

@@ -6,7 +6,7 @@ that a grid whose cells are all cached loads none of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ from ragft.experiments.tasks import Task
 from ragft.profiles import Profile
 from ragft.records import Records, Run, content_key, sha256_json
 from ragft.runtime import cache_dir, stopwatch
-from ragft.types import Example, Question
+from ragft.types import Example, Question, RagftError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,6 +34,30 @@ TIMED = 12
 
 VERSION = 1
 """Raised when the meaning of a cell changes, so that older cells are not reused."""
+
+
+def distinct(seeds: Sequence[int]) -> tuple[int, ...]:
+    """Return the training seeds.
+
+    Raises
+    ------
+    RagftError
+        There is none, or one stands there twice.
+    """
+    if not seeds or len(set(seeds)) < len(seeds):
+        raise RagftError(f"seeds={list(seeds)}: give at least one, and none twice")
+    return tuple(seeds)
+
+
+def computed(
+    run: Run, cells: Sequence[tuple], keys: Sequence[str], compute: Callable, progress: bool
+) -> Iterator[tuple[pd.DataFrame, dict[str, Any]]]:
+    """Yield frame and notes of every cell, under a bar; `compute(*cell)` makes what is not kept."""
+    from tqdm.auto import tqdm
+
+    pairs = list(zip(cells, keys, strict=True))
+    for cell, key in tqdm(pairs, desc=run.name, unit="cell", disable=not progress):
+        yield run.cached(key, lambda cell=cell: compute(*cell))
 
 
 _libraries: dict[tuple, Library] = {}

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from ragft.experiments.evaluate import score_matrix
-from ragft.experiments.grid import Grid
+from ragft.experiments.grid import Grid, computed, distinct
 from ragft.experiments.tasks import Task
 from ragft.profiles import Profile, profile
 from ragft.records import Records, content_key
@@ -64,9 +65,8 @@ def swap(
         Both are the same model, or their shapes differ.
     """
     import pandas as pd
-    from tqdm.auto import tqdm
 
-    sizes = profile(base, model=str(old), seeds=tuple(seeds))
+    sizes = profile(base, model=str(old), seeds=distinct(seeds))
     records = Records(out, smoke=sizes.name == "smoke")
     grids = {
         name: Grid(task, replace(sizes, model=str(model)), records, timed=0)
@@ -86,12 +86,8 @@ def swap(
         hashes={"corpus": task.content_hash, **{n: g.model_hash for n, g in grids.items()}},
     )
     if not run.finished:
-        frames = []
-        bar = tqdm(list(zip(cells, keys, strict=True)), desc="swap", disable=not progress)
-        for cell, key in bar:
-            frame, _ = run.cached(key, lambda c=cell: _compute(grids, *c))
-            frames.append(frame)
-        answers = pd.concat(frames, ignore_index=True)
+        found = computed(run, cells, keys, partial(_compute, grids), progress)
+        answers = pd.concat([frame for frame, _ in found], ignore_index=True)
         run.finish(answers, {"quantities": _quantities(answers, sizes)})
     record, answers = run.load()
     return Swap(answers, record["results"]["quantities"], run.folder, record)
