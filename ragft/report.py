@@ -222,6 +222,26 @@ def by_group(answers: pd.DataFrame) -> pd.DataFrame:
     return right.pivot_table(index=keys, columns="day", values="right", sort=False).round(1)
 
 
+def matrix_frame(summaries: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Return accuracy over all questions, in per cent, by the day made and the day asked.
+
+    Parameters
+    ----------
+    summaries : sequence of DataFrame
+        Of freshness experiments on one corpus that begin on different days.
+    """
+    import pandas as pd
+
+    rows = [
+        part[(part["group"] == "all") & (part["measure"] == "accuracy")].assign(
+            made=part["day"].min(), shown=100 * part["mean"]
+        )
+        for part in summaries
+    ]
+    index = ["arm", "policy", "made"]
+    return pd.concat(rows).pivot(index=index, columns="day", values="shown").round(1)
+
+
 def freshness_note(name: str, summary: pd.DataFrame, record: Mapping[str, Any]) -> str:
     """Return the caption of a freshness figure."""
     counts = {

@@ -8,8 +8,8 @@ says which; nothing here knows how answers are judged.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Protocol
 
 from ragft import models, prompts
 from ragft.corpora.corpus import Corpus
@@ -18,7 +18,7 @@ from ragft.types import Answer, Changes, Example, Hit, Passage, Question, RagftE
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ragft.generation.local import LocalModel
+    from ragft.generation.local import Completion, LocalModel
 
 
 class Arm(Protocol):
@@ -85,6 +85,9 @@ class ModelArm:
         self.decoding = decoding or Decoding()
         self.dropped = 0
         """Passages left out because a prompt would not have fitted the model's context."""
+        self.said: dict[tuple, Completion] | None = None
+        """Greedy completions by adapter and prompt, where an experiment shares one dict between
+        arms that ask the same thing again and again; None: every prompt is completed anew."""
 
     @property
     def model(self) -> LocalModel:
@@ -129,18 +132,23 @@ class ModelArm:
         found = [self._fitting(q, hits) for q, hits in zip(questions, found, strict=True)]
         shown = [self._shown(hits) for hits in found]
         texts = [self._prompt(q, passages) for q, passages in zip(questions, shown, strict=True)]
-        said = self.reader.generate(
-            texts,
-            max_new_tokens=self.decoding.max_new_tokens,
-            batch_size=self.decoding.batch_size,
-            temperature=self.decoding.temperature,
-            seed=self.decoding.seed,
-        )
+        said = self._complete(texts)
         shared = {stage: ms / len(questions) for stage, ms in timings.items()}
         return [
             _answer(completion, hits, passages, shared)
             for completion, hits, passages in zip(said, found, shown, strict=True)
         ]
+
+    def _complete(self, texts: Sequence[str]) -> list[Completion]:
+        """Complete prompts, without those whose completion is kept."""
+        options = asdict(self.decoding)
+        if self.said is None or self.decoding.temperature > 0:
+            return self.reader.generate(texts, **options)
+        keys = {text: (str(self.adapter), text, self.decoding) for text in texts}
+        new = [text for text, key in keys.items() if key not in self.said]
+        for text, completion in zip(new, self.reader.generate(new, **options), strict=True):
+            self.said[keys[text]] = completion
+        return [self.said[keys[text]] for text in texts]
 
     def _shown(self, hits: Sequence[Hit]) -> list[Passage]:
         passages = [hit.passage for hit in hits]
@@ -173,7 +181,7 @@ def _length(model: LocalModel, text: str) -> int:
 
 
 def _answer(
-    completion: Any, hits: list[Hit], passages: list[Passage], shared: dict[str, float]
+    completion: Completion, hits: list[Hit], passages: list[Passage], shared: dict[str, float]
 ) -> Answer:
     text, cited = prompts.parse(completion.text, passages)
     stages = {**shared, "prefill": completion.prefill_ms, "decode": completion.decode_ms}

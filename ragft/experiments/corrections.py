@@ -7,7 +7,7 @@ independent of each other; the interval is over trials.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 ARMS = ("rag", "finetuned")
-EPOCHS = 20
-"""Passes over the one corrected fact in its training wordings."""
 
 
 @dataclass(frozen=True)
@@ -137,11 +135,10 @@ class _Work:
 
     def key(self, arm: str, question: Question) -> str:
         """Return the key of one trial."""
-        return content_key(
-            {"cell": "correction", "grid": self.grid.key(arm, self.seed), "question": question.id,
-             "epochs": EPOCHS},
-            seed=self.seed,
-        )  # fmt: skip
+        what = {"cell": "correction", "question": question.id}
+        what |= {"grid": self.grid.key(arm, self.seed)}
+        what |= {"training": asdict(self.grid.training(self.seed).continued())}
+        return content_key(what, seed=self.seed)
 
     def compute(self, arm: str, question: Question) -> tuple[pd.DataFrame, dict[str, Any]]:
         """Correct one fact in one arm, ask everything again, and put the arm back."""
@@ -175,6 +172,7 @@ class _Work:
     def _answers_before(self, arm: str) -> list[Answer]:
         if arm not in self._before:
             built = self.grid.build(arm, self.seed)
+            built.said = {}  # after a correction most prompts are what they were
             examples = self.grid.examples("facts") if arm == "finetuned" else ()
             built.prepare(self.grid.task.corpus, examples)
             self._arms[arm] = built
@@ -199,7 +197,7 @@ class _Work:
         tuned = train(
             self.grid.model,
             fact_examples(self.grid.model, taught),
-            replace(arm.training, epochs=EPOCHS, min_steps=1),
+            arm.training.continued(),
             start=arm.adapter,
         )
         once = FineTuned(adapter=tuned.adapter, **self.grid.decoding())

@@ -19,7 +19,14 @@ from ragft.experiments.freshness_effects import quantities
 from ragft.experiments.grid import TRAINED, Grid, computed, distinct
 from ragft.experiments.tasks import Task
 from ragft.experiments.timeline import Timeline, known_on
-from ragft.experiments.upkeep import Policy, Upkeep, index_day, policy_of, refresh_costs
+from ragft.experiments.upkeep import (
+    Policy,
+    Upkeep,
+    index_day,
+    policy_of,
+    refresh_costs,
+    upkeep_share,
+)
 from ragft.profiles import Profile, profile
 from ragft.records import Records, content_key, sha256_json
 from ragft.types import Answer, Question, RagftError, RefreshCost
@@ -77,7 +84,8 @@ class Freshness:
     summary: pd.DataFrame
     """One row per group × arm × policy × day × measure, with mean, low, high, n."""
     costs: pd.DataFrame
-    """One row per arm × policy × day: what upkeep has cost so far, day 0 included."""
+    """One row per arm × policy × day: what upkeep has cost so far, day 0 included; empty where
+    that was not measured."""
     answers: pd.DataFrame
     folder: Path
     record: dict[str, Any]
@@ -90,6 +98,7 @@ def freshness(
     model: str = "embedded",
     seeds: Sequence[int] = (0,),
     base: str | Profile = "cpu",
+    timed: bool = True,
     out: str | Path = "results",
     progress: bool = True,
 ) -> Freshness:
@@ -106,6 +115,9 @@ def freshness(
     seeds : sequence of int
         Training seeds; lines that do not train run once.
     base : Profile or its name
+    timed : bool
+        Measure also what upkeep costs (all work is done once more, without a cache) and how
+        quickly each arm answers; otherwise `costs` is empty.
     out : path
         Folder of the records.
     progress : bool
@@ -124,7 +136,7 @@ def freshness(
     keys = [work.key(*cell) for cell in cells]
     run = work.records.open(
         "freshness",
-        content_key({"cells": keys, "summary": work.summary_sizes}),
+        content_key({"cells": keys, "summary": work.summary_sizes, "timed": timed}),
         parameters={
             "timeline": timeline.name,
             "days": [day.isoformat() for day in timeline.days],
@@ -145,7 +157,9 @@ def freshness(
             for (_, name, *_), (frame, _) in zip(cells, found, strict=True)
         ]
         answers, results = _summed_up(frames, timeline, sizes)
-        results |= {"costs": work.costs(lines), "latencies": work.latencies(lines)}
+        results["costs"] = work.costs(lines) if timed else []
+        results["latencies"] = work.latencies(lines) if timed else []
+        results["quantities"] |= work.upkeep_share(lines) if timed else {}
         run.finish(answers, results)
     record, answers = run.load()
     results = record["results"]
@@ -159,6 +173,8 @@ def dated(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
     import pandas as pd
 
     frame = pd.DataFrame(rows)
+    if frame.empty:
+        return frame
     for column in ("mean", "low", "high", "se_seed"):
         if column in frame:
             frame[column] = frame[column].astype(float)
@@ -172,6 +188,8 @@ class _Work:
         self.timeline, self.sizes, self.records = timeline, sizes, records
         self.grids: dict[tuple[date, bool, date], Grid] = {}
         self.grid = self._grid(timeline.start, False, timeline.start)
+        self.said: dict[tuple, Any] = {}
+        """Most days ask what another day has asked, of the same passages and adapter."""
         self.summary_sizes = {"n_boot": sizes.n_boot, "level": sizes.level}
 
     def _grid(self, known: date, kept: bool, day: date) -> Grid:
@@ -226,6 +244,7 @@ class _Work:
         grid = self._grid(*self._place(arm, name, day))
         built = grid.build(arm, seed)
         built.adapter = self._adapter(arm, name, day, seed)
+        built.said = self.said
         built.prepare(grid.task.corpus)
         answers = built.answer(grid.task.asked)
         frame = answers_frame(
@@ -269,25 +288,42 @@ class _Work:
 
     def latencies(self, lines: Sequence[Line]) -> list[dict[str, Any]]:
         """Time every arm on questions of day 0, one at a time, after one that is not counted."""
+        firsts = {arm: (arm, name) for arm, name in reversed(lines)}
+        rows = [
+            {"arm": arm, **_percentiles(self._milliseconds(*line), self.sizes)}
+            for arm, line in firsts.items()
+        ]
+        return rows[::-1]
+
+    def upkeep_share(self, lines: Sequence[Line]) -> dict[str, Any]:
+        """Return the share of its cost that goes into upkeep of a nightly index (F2)."""
+        line = ("rag", "nightly")
+        if line not in lines:
+            return {}
+        found = upkeep_share(
+            self._index_costs(self._policy(*line)),
+            self._milliseconds(*line),
+            (self.timeline.days[-1] - self.timeline.start).days,
+            self.sizes.level,
+            self.sizes.n_boot,
+        )
+        return {"upkeep_share_of_cost": {**found.to_dict(), "unit": "share"}} if found else {}
+
+    def _milliseconds(self, arm: str, name: str) -> np.ndarray:
+        """Return the times of `TIMED` single answers on day 0."""
         import pandas as pd
 
-        rows = []
-        for arm, name in {arm: (arm, name) for arm, name in reversed(lines)}.values():
-            start, seed = self.timeline.start, self.sizes.seeds[0]
-            key = content_key(
-                {"cell": "latency", "of": self.key(arm, name, start, seed), "n": TIMED}
-            )
+        start, seed = self.timeline.start, self.sizes.seeds[0]
+        key = content_key({"cell": "latency", "of": self.key(arm, name, start, seed), "n": TIMED})
 
-            def compute(arm=arm, name=name, start=start, seed=seed) -> tuple[pd.DataFrame, dict]:
-                grid = self._grid(start, False, start)
-                built = grid.build(arm, seed)
-                built.adapter = self._adapter(arm, name, start, seed)
-                built.prepare(grid.task.corpus)
-                return pd.DataFrame({"ms": grid.latencies(built, TIMED)}), {}
+        def compute() -> tuple[pd.DataFrame, dict]:
+            grid = self._grid(start, False, start)
+            built = grid.build(arm, seed)
+            built.adapter = self._adapter(arm, name, start, seed)
+            built.prepare(grid.task.corpus)
+            return pd.DataFrame({"ms": grid.latencies(built, TIMED)}), {}
 
-            frame, _ = self.records.cached(key, compute)
-            rows.append({"arm": arm, **_percentiles(frame["ms"].to_numpy(), self.sizes)})
-        return rows[::-1]
+        return self.records.cached(key, compute)[0]["ms"].to_numpy()
 
     def _index_costs(self, policy: Policy) -> list[tuple[date, RefreshCost]]:
         """Measure an index policy once, on an index that starts empty and has no cache."""

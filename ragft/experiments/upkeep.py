@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
+from ragft.evaluation.statistics import Interval
 from ragft.experiments.timeline import Timeline, known_on
 from ragft.types import Changes, Document, Question, RagftError, RefreshCost
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from ragft.arms.finetuned import Training
     from ragft.arms.library import Library
     from ragft.generation.local import LocalModel
@@ -23,6 +26,8 @@ if TYPE_CHECKING:
 
 WEEK = timedelta(days=7)
 DAY = timedelta(days=1)
+QUERIES_A_DAY = 1000
+"""Questions that a running cost is shared out over, where upkeep stands against answering."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +151,54 @@ def refresh_costs(
     return costs
 
 
+def upkeep_share(
+    costs: Sequence[tuple[date, RefreshCost]],
+    answering_ms: np.ndarray,
+    days: int,
+    level: float = 0.95,
+    n_boot: int = 2000,
+) -> Interval | None:
+    """Return the share of an index's running cost in seconds that goes into refreshing it.
+
+    The whole is building, refreshing, and answering `QUERIES_A_DAY` questions a day.
+
+    Parameters
+    ----------
+    costs : sequence of (date, RefreshCost)
+        As from `refresh_costs`.
+    answering_ms : ndarray of shape (questions,)
+        Milliseconds of single answers.
+    days : int
+        How long it runs.
+    level, n_boot
+        Of the bootstrap interval over refreshes and over answers, each resampled on its own.
+
+    Returns
+    -------
+    Interval or None
+        In [0, 1], n counts refreshes; None with fewer than two refreshes or answers.
+    """
+    import numpy as np
+    from scipy.stats import bootstrap
+
+    (_, built), *refreshes = costs
+    seconds = np.array([cost.seconds for _, cost in refreshes])
+    if len(seconds) < 2 or len(answering_ms) < 2:
+        return None
+
+    def share(refresh: np.ndarray, ms: np.ndarray, axis: int = -1) -> np.ndarray:
+        kept_up = refresh.mean(axis=axis) * len(seconds)
+        answering = ms.mean(axis=axis) / 1000 * QUERIES_A_DAY * days
+        return kept_up / (built.seconds + kept_up + answering)
+
+    found = bootstrap(
+        (seconds, answering_ms), share, n_resamples=n_boot, confidence_level=level,
+        method="percentile", rng=np.random.default_rng(0),
+    ).confidence_interval  # fmt: skip
+    mean = float(share(seconds, answering_ms))
+    return Interval(mean, float(found.low), float(found.high), len(seconds), "bootstrap")
+
+
 def _open(documents: Sequence[Document]) -> tuple[Document, ...]:
     """Return documents as they are known while they hold: without the day of their end."""
     return tuple(replace(d, valid_to=None) for d in documents)
@@ -160,8 +213,6 @@ class Upkeep:
     training: Training
     load: Callable[[], LocalModel]
     """Returns the base model; only called when there is something to train."""
-    continued_epochs: int = 20
-    """Passes over the changed facts: few facts need more passes to be learnt at all."""
 
     def steps(self, policy: Policy, day: date) -> list[list[Question]]:
         """Return the questions of every training up to a day, that of day 0 first.
@@ -186,7 +237,9 @@ class Upkeep:
             [[q.id, q.text, q.answers_on(q.asked_on)] for q in step]
             for step in self.steps(policy, day)
         ]
-        return [taught[-1]] if policy.adapter == "scratch" else [self.continued_epochs, *taught]
+        if policy.adapter == "scratch" or len(taught) == 1:
+            return [taught[-1]]
+        return [asdict(self.training.continued()), *taught]
 
     def adapters(self, policy: Policy, day: date) -> list[FinetuneResult]:
         """Return every adapter trained up to a day under a policy, in order."""
@@ -200,7 +253,7 @@ class Upkeep:
             if not found or policy.adapter == "scratch":
                 found.append(train(model, examples, self.training))
             else:
-                again = replace(self.training, epochs=self.continued_epochs, min_steps=1)
+                again = self.training.continued()
                 found.append(train(model, examples, again, start=found[-1].adapter))
         return found
 

@@ -1,36 +1,47 @@
-"""Adapters beside one base in memory: opened when first used, switched between, checked always.
+"""Adapters of one base in memory: opened when first used, switched between, checked always.
 
 How adapters are made is the matter of `training`.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from ragft import models
 from ragft.types import RagftError
 
 _KEPT = 8
 """Adapters held in memory; the one used longest ago goes first."""
+MERGED_UP_TO = 50_000_000
+"""Parameters of a base small enough for a copy of it with every adapter."""
 
 
-class Adapters:
-    """The adapters of one base network.
+def adapters_of(network: Any, base_hash: str) -> Adapters:
+    """Return the adapters of a base network: merged into copies of a small one, else beside it.
 
     Parameters
     ----------
     network : PreTrainedModel
-        PEFT puts its matrices beside the network's layers; with none active the network computes
-        exactly what it did before.
     base_hash : str
         SHA-256 over the base's weights: adapters for others are refused.
     """
+    weights = list(network.parameters())
+    small = sum(weight.numel() for weight in weights) <= MERGED_UP_TO
+    # In fewer than 32 bits the sum of weights and adapter would be rounded.
+    exact = all(weight.dtype == torch.float32 for weight in weights)
+    return (Merged if small and exact else Beside)(network, base_hash)
+
+
+class Adapters(ABC):
+    """The adapters of one base network; see `adapters_of`."""
 
     def __init__(self, network: Any, base_hash: str) -> None:
         self.network, self.base_hash = network, base_hash
-        self.peft: Any = None
-        self.active: str | None = None
         self.used: list[str] = []  # names in memory, the one used last at the end
 
     def check(self, folder: Path) -> None:
@@ -40,9 +51,69 @@ class Adapters:
         if not (folder / "adapter_config.json").is_file():
             raise RagftError(f"{folder}: a whole model, not an adapter: load it as a model")
 
+    @abstractmethod
+    def activate(self, folder: Path | None) -> Any:
+        """Return the network that answers with the adapter of a folder, or with none."""
+
+    def opened(self, folder: Path) -> str:
+        """Read an adapter that is not in memory, forget another for it, and return its name."""
+        name = models.files_hash(sorted(folder.glob("*.safetensors")))[:16]
+        if name in self.used:
+            self.used.remove(name)
+        else:
+            self.check(folder)
+            with models.quiet():
+                self._open(folder, name)
+            if len(self.used) >= _KEPT:
+                self._forget(self.used.pop(0))
+        self.used.append(name)
+        return name
+
+    @abstractmethod
+    def _open(self, folder: Path, name: str) -> None: ...
+
+    @abstractmethod
+    def _forget(self, name: str) -> None: ...
+
+
+class Merged(Adapters):
+    """Copies of the base, each with one adapter added to its weights: as quick as the base.
+
+    Beside the weights, the products with its small matrices double a narrow model's time.
+    """
+
+    def __init__(self, network: Any, base_hash: str) -> None:
+        super().__init__(network, base_hash)
+        self.copies: dict[str, Any] = {}
+
+    def activate(self, folder: Path | None) -> Any:
+        """Return the base or the copy that has the adapter."""
+        return self.network if folder is None else self.copies[self.opened(folder)]
+
+    def _open(self, folder: Path, name: str) -> None:
+        from peft import PeftModel
+
+        tuned = PeftModel.from_pretrained(deepcopy(self.network), str(folder))
+        self.copies[name] = tuned.merge_and_unload().eval().requires_grad_(False)
+
+    def _forget(self, name: str) -> None:
+        del self.copies[name]
+
+
+class Beside(Adapters):
+    """PEFT's matrices beside the layers of the one network, switched on and off.
+
+    With none active the network computes exactly what it did before.
+    """
+
+    def __init__(self, network: Any, base_hash: str) -> None:
+        super().__init__(network, base_hash)
+        self.peft: Any = None
+        self.active: str | None = None
+
     def activate(self, folder: Path | None) -> Any:
         """Switch to the adapter of a folder, or to none, and return the network."""
-        name = None if folder is None else self._opened(folder)
+        name = None if folder is None else self.opened(folder)
         if name == self.active:
             return self.network
         if name is None:
@@ -54,25 +125,15 @@ class Adapters:
         self.active = name
         return self.network
 
-    def _opened(self, folder: Path) -> str:
-        name = models.files_hash(sorted(folder.glob("*.safetensors")))[:16]
-        if name in self.used:
-            self.used.remove(name)
-        else:
-            self._open(folder, name)
-        self.used.append(name)
-        return name
-
     def _open(self, folder: Path, name: str) -> None:
         from peft import PeftModel
 
-        self.check(folder)
-        with models.quiet():
-            if self.peft is None:
-                self.peft = PeftModel.from_pretrained(self.network, str(folder), adapter_name=name)
-            else:
-                self.peft.load_adapter(str(folder), adapter_name=name)
-        if len(self.used) >= _KEPT:
-            self.peft.delete_adapter(self.used.pop(0))
+        if self.peft is None:
+            self.peft = PeftModel.from_pretrained(self.network, str(folder), adapter_name=name)
+        else:
+            self.peft.load_adapter(str(folder), adapter_name=name)
         self.network.eval()
         self.active = ""  # neither an adapter nor none: switch in any case
+
+    def _forget(self, name: str) -> None:
+        self.peft.delete_adapter(name)

@@ -16,9 +16,13 @@ import numpy as np
 import torch
 
 from ragft import models
-from ragft.generation.adapters import Adapters
+from ragft.generation.adapters import adapters_of
 from ragft.generation.decoding import Clock, Decoded, decode
 from ragft.types import RagftError
+
+CACHED_TOKENS = 4096
+"""Padded tokens that a CPU reads at once, at most: with more, what passes between the layers of
+a small model leaves the processor's cache (1.5 times slower with 32 prompts of 850 tokens)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +67,7 @@ class LocalModel:
         self.model_hash = models.weights_hash(folder)
         self.context_length = models.context_length(network.config.get_text_config(), tokenizer)
         self.adapter: Path | None = None
-        self._adapters = Adapters(network, self.model_hash)
+        self._adapters = adapters_of(network, self.model_hash)
 
     @classmethod
     def load(
@@ -158,7 +162,7 @@ class LocalModel:
         seed : int
             Of the draws; the same seed gives prompt i the same draws in any batch size.
         batch_size : int
-            Prompts read at once; the samples of a prompt go with it.
+            Prompts read at once, at most; the samples of a prompt go with it.
         stop : str or sequence of str, optional
             Generation of a prompt ends at the first of these, which is left out of the text.
 
@@ -178,7 +182,8 @@ class LocalModel:
         rows, each_ms = self._tokenised(prompts, max_new_tokens)
         network = self._adapters.activate(self.adapter)
         said: list[list[Completion]] = [[] for _ in rows]
-        for batch in _batches([len(row) for row in rows], batch_size):
+        most_tokens = CACHED_TOKENS if network.device.type == "cpu" else None
+        for batch in _batches([len(row) for row in rows], batch_size, most_tokens):
             draws = _draws(seed, batch, num_samples, max_new_tokens) if temperature > 0 else None
             decoded = decode(
                 network,
@@ -264,11 +269,16 @@ def _dtype(name: str, device: str) -> torch.dtype:
     return getattr(torch, name)
 
 
-def _batches(lengths: Sequence[int], size: int) -> Iterator[list[int]]:
+def _batches(
+    lengths: Sequence[int], size: int, most_tokens: int | None = None
+) -> Iterator[list[int]]:
     """Yield row numbers, the longest first: what does not fit the memory fails at once."""
     order = sorted(range(len(lengths)), key=lambda i: -lengths[i])
-    for start in range(0, len(order), size):
-        yield order[start : start + size]
+    start = 0
+    while start < len(order):
+        room = size if most_tokens is None else max(1, most_tokens // lengths[order[start]])
+        yield order[start : start + min(size, room)]
+        start += min(size, room)
 
 
 def _draws(seed: int, batch: Sequence[int], samples: int, steps: int) -> torch.Tensor:

@@ -85,6 +85,20 @@ def test_the_closed_book_arm_shows_no_passages():
     assert answer.latency_ms == 5.0 and set(answer.stage_ms) == {"prefill", "decode"}
 
 
+def test_a_kept_completion_is_not_made_again_but_another_adapters_or_a_drawn_one_is():
+    model, said = Parrot(), {}
+    arm, tuned, drawn = Prompt(model), Prompt(model, adapter="a"), Prompt(model)
+    drawn.decoding = Decoding(temperature=1.0)
+    arm.said = tuned.said = drawn.said = said
+    first = arm.answer([ASKED, ABSENT, ASKED])
+    assert len(model.seen) == 2 and first[0] == first[2]
+    assert arm.answer([ABSENT]) == first[1:2] and len(model.seen) == 2
+    tuned.answer([ASKED])
+    assert len(model.seen) == 3
+    drawn.answer([ASKED, ASKED])
+    assert len(model.seen) == 5
+
+
 def test_few_shots_stand_before_the_question():
     model = Parrot()
     Fewshot(model, shots=[("Who leads Orlo?", "Dan")]).answer([ASKED])

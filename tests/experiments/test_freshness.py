@@ -112,6 +112,18 @@ def test_a_timeline_in_which_nothing_changes_is_flat(cache, tmp_path):
     assert (done == 1).all(axis=None), "nothing is retrained or embedded again"
 
 
+def test_costs_are_left_out_where_they_are_not_asked_for(cache, tmp_path):
+    still = world_timeline(World(subjects=30, seed=6, days=60), [60], 12)
+    size = {"lines": (("rag", "never"),), "base": SIZES, "out": tmp_path, "progress": False}
+    assert freshness(still, timed=False, **size).costs.empty
+    assert not freshness(still, **size).costs.empty  # another run, not the same one
+
+
+def test_upkeep_takes_a_share_of_the_cost(result):
+    share = result[0].record["results"]["quantities"]["upkeep_share_of_cost"]
+    assert 0 < share["low"] <= share["mean"] <= share["high"] < 1 and share["n"] > 10
+
+
 def test_costs_grow_and_a_policy_that_does_nothing_costs_nothing_more(result, line):
     costs = result[0].costs.set_index(["arm", "policy", "day"])
     first, last = pd.Timestamp(line.start), pd.Timestamp(line.days[-1])

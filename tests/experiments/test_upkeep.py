@@ -1,5 +1,6 @@
-from datetime import timedelta
+from datetime import date, timedelta
 
+import numpy as np
 import pytest
 
 from ragft.arms.finetuned import Training
@@ -12,8 +13,9 @@ from ragft.experiments.upkeep import (
     refresh_costs,
     refresh_days,
     trained_days,
+    upkeep_share,
 )
-from ragft.types import RagftError
+from ragft.types import RagftError, RefreshCost
 from tests.experiments.test_timeline import timeline  # noqa: F401
 
 
@@ -65,8 +67,6 @@ def test_refreshing_touches_what_changed_and_nothing_else(timeline):  # noqa: F8
         embedded = 0
 
         def embed(self, texts, cached=True):
-            import numpy as np
-
             self.embedded += len(texts)
             return np.eye(1, 4, dtype=np.float32).repeat(len(texts), 0)
 
@@ -82,6 +82,19 @@ def test_refreshing_touches_what_changed_and_nothing_else(timeline):  # noqa: F8
         and (d.valid_to is None or d.valid_to > timeline.start)
     }
     assert sum(c.passages_embedded for _, c in costs) == len(in_time) <= len(versions)
+
+
+def test_the_share_of_upkeep_by_hand():
+    costs = [(date(2024, 1, 1), RefreshCost(10.0))]
+    costs += [(date(2024, 1, 1 + n), RefreshCost(2.0)) for n in range(1, 5)]
+    answers = np.full(40, 10.0)  # ms: 1,000 a day for 10 days take 100 s
+    found = upkeep_share(costs, answers, days=10)
+    assert found.mean == found.low == found.high == pytest.approx(8 / 118) and found.n == 4
+    uneven = [*costs[:-1], (date(2024, 1, 9), RefreshCost(6.0))]
+    wide = upkeep_share(uneven, answers, days=10)
+    assert wide.mean == pytest.approx(12 / 122) and 8 / 118 <= wide.low < wide.mean < wide.high
+    assert upkeep_share(costs[:2], answers, days=10) is None
+    assert upkeep_share(costs, answers[:1], days=10) is None
 
 
 def upkeep(line):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
 from ragft.generation import adapters
 from ragft.generation.local import LocalModel
+from ragft.models import weights_hash
 from ragft.training.finetune import finetune
 from ragft.types import Example, RagftError
 
@@ -23,11 +25,18 @@ def folders(tiny_model, tmp_path_factory):
     ]
 
 
+@pytest.fixture(params=[adapters.Merged, adapters.Beside])
+def kind(request, monkeypatch):
+    """Small bases get merged copies; here every way is taken with the same small base."""
+    monkeypatch.setattr("ragft.generation.local.adapters_of", request.param)
+    return request.param
+
+
 def said(model: LocalModel) -> str:
     return model.generate([PROMPT], max_new_tokens=6)[0].text
 
 
-def test_one_base_serves_many_adapters_in_any_order(tiny_model, folders):
+def test_one_base_serves_many_adapters_in_any_order(tiny_model, folders, kind):
     base = LocalModel.load(tiny_model, device="cpu")
     bare = said(base)
     arms = [base.with_adapter(folder) for folder in folders]
@@ -40,7 +49,7 @@ def test_one_base_serves_many_adapters_in_any_order(tiny_model, folders):
     assert said(arms[0].with_adapter(None)) == bare
 
 
-def test_an_adapter_is_set_and_taken_off(tiny_model, folders):
+def test_an_adapter_is_set_and_taken_off(tiny_model, folders, kind):
     model = LocalModel.load(tiny_model, adapter=folders[0], device="cpu")
     assert said(model) == VALUES[0]
     model.set_adapter(folders[1])
@@ -52,11 +61,33 @@ def test_an_adapter_is_set_and_taken_off(tiny_model, folders):
     assert model.adapter is None
 
 
-def test_adapters_not_used_for_long_leave_the_memory(tiny_model, folders, monkeypatch):
+def test_adapters_not_used_for_long_leave_the_memory(tiny_model, folders, kind, monkeypatch):
     monkeypatch.setattr(adapters, "_KEPT", 2)
     base = LocalModel.load(tiny_model, device="cpu")
     arms = [base.with_adapter(folder) for folder in folders]
     for i in (0, 1, 2, 0, 1, 2, 2, 1):
         assert said(arms[i]) == VALUES[i]
-        assert len(base._adapters.peft.peft_config) <= 2
+        held = base._adapters.copies if kind is adapters.Merged else base._adapters.peft.peft_config
+        assert len(held) <= 2
     assert not base.network.training
+
+
+def test_both_ways_compute_the_same(tiny_model, folders):
+    ids = torch.arange(12)[None]
+    networks = [
+        way(LocalModel.load(tiny_model, device="cpu").network, weights_hash(tiny_model))
+        for way in (adapters.Merged, adapters.Beside)
+    ]
+    with torch.inference_mode():
+        one, two = (way.activate(folders[0])(input_ids=ids).logits for way in networks)
+        bare = networks[0].activate(None)(input_ids=ids).logits
+    assert torch.allclose(one, two, atol=1e-4) and not torch.allclose(one, bare, atol=1e-2)
+
+
+def test_only_small_bases_in_full_precision_are_copied(tiny_model, monkeypatch):
+    small = LocalModel.load(tiny_model, device="cpu").network
+    assert type(adapters.adapters_of(small, "")) is adapters.Merged
+    half = LocalModel.load(tiny_model, device="cpu", dtype="bfloat16").network
+    assert type(adapters.adapters_of(half, "")) is adapters.Beside
+    monkeypatch.setattr(adapters, "MERGED_UP_TO", 10)
+    assert type(adapters.adapters_of(small, "")) is adapters.Beside

@@ -140,6 +140,13 @@ def test_batches_cover_every_row_once_longest_first():
     assert list(_batches([3, 9, 1, 5, 5], 2)) == [[1, 3], [4, 0], [2]]
 
 
+def test_batches_keep_to_a_budget_of_padded_tokens():
+    lengths = [3, 9, 1, 5, 5]
+    assert list(_batches(lengths, 4, 10)) == [[1], [3, 4], [0, 2]]
+    assert list(_batches(lengths, 1, 10)) == [[1], [3], [4], [0], [2]]
+    assert list(_batches(lengths, 2, 4)) == [[1], [3], [4], [0], [2]]  # too long alone: alone
+
+
 def test_a_prompt_that_fills_the_context_is_refused_by_number(model):
     long = "Velka " * 200
     length = len(models.prompt_tokens(model.tokenizer, [long])[0])
