@@ -51,6 +51,7 @@ def parser() -> argparse.ArgumentParser:
     _add_doctor(commands)
     _add_model(commands)
     _add_claims(commands)
+    _add_bench(commands)
     _add_readme(commands)
     return top
 
@@ -306,6 +307,35 @@ def _claims(options: argparse.Namespace) -> int:
 
         report.publish(plotting.ledger(found), options.figure, "claims", {"rows": found})
     _print(options, found, "\n\n".join(parts))
+    return 0
+
+
+def _add_bench(commands: Any) -> None:
+    command = _command(commands, "bench", None, "measure speed, as ratios within one run")
+    actions = command.add_subparsers(required=True, metavar="BENCHMARK")
+    one = _command(actions, "refresh", _bench_refresh, "refreshing an index against building it")
+    one.add_argument("--documents", type=int, default=20_000)
+    one.add_argument("--share", type=float, default=0.01, help="changed by each refresh")
+    one.add_argument("--repeats", type=int, default=3)
+    one.add_argument("--record", metavar="FILE", help="keep the rows with their provenance")
+    _json_option(one)
+
+
+def _bench_refresh(options: argparse.Namespace) -> int:
+    from ragft.bench.refresh import refresh
+
+    return _bench(options, refresh(options.documents, options.share, options.repeats))
+
+
+def _bench(options: argparse.Namespace, rows: list[dict[str, Any]]) -> int:
+    from ragft.report import bench_text
+
+    found = {"bench": rows}
+    if options.record:
+        from ragft.records import atomic_write, provenance, to_json
+
+        atomic_write(options.record, to_json(found | provenance()))
+    _print(options, found, bench_text(rows))
     return 0
 
 

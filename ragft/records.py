@@ -273,20 +273,28 @@ class Run:
 
     def _record(self, results: Mapping[str, Any]) -> dict[str, Any]:
         """Return the record: what was asked, with what, on what, at what cost, and the results."""
-        cells = list(self._cells.values())
+        cells, measured = list(self._cells.values()), provenance()
         return {
             "name": self.name,
             "key": self.key,
-            "date": _now(),
+            "date": measured.pop("date"),
             **self.asked,
-            "packages": package_versions(),
-            "commit": git_commit(),
-            "hardware": hardware(),
+            **measured,
             "peak_memory_mb": max([peak_memory_mb(), *(c["peak_memory_mb"] for c in cells)]),
             "wall_seconds": time.perf_counter() - self._start,
             "cell_seconds": sum(c["seconds"] for c in cells),
             "results": results,
         }
+
+
+def provenance() -> dict[str, Any]:
+    """Return when, with which packages, from which commit and on what something was measured."""
+    return {
+        "date": _now(),
+        "packages": package_versions(),
+        "commit": git_commit(),
+        "hardware": hardware(),
+    }
 
 
 def load_run(folder: str | Path) -> tuple[dict[str, Any], pd.DataFrame]:

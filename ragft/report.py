@@ -149,6 +149,17 @@ def intervals_text(values: Mapping[str, Mapping[str, Any]]) -> str:
     return columns(rows)
 
 
+def bench_text(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return what a benchmark measured: median ratio, and the lowest and highest of the repeats."""
+    head = ["stage", "size", "against", "ratio [lowest, highest]", "note"]
+    shown = [f"{row['ratio']:.3f} [{row['low']:.3f}, {row['high']:.3f}]" for row in rows]
+    cells = [
+        [row["stage"], str(row["size"]), row["against"], ratio, row["note"]]
+        for row, ratio in zip(rows, shown, strict=True)
+    ]
+    return columns([head, *cells])
+
+
 def doctor_text(found: Mapping[str, Any]) -> str:
     """Return what `ragft doctor` found, one line each."""
     lines = []

@@ -10,12 +10,11 @@ import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from ragft import models, runtime
+from ragft import models
 from ragft.arms.base import Decoding
 from ragft.arms.finetuned import FineTuned, training_of
 from ragft.arms.given import Given
@@ -32,6 +31,7 @@ from ragft.experiments.tasks import package_task, world_task
 from ragft.generation.embedded import lessons
 from ragft.generation.local import LocalModel
 from ragft.profiles import Profile, profile
+from ragft.records import provenance
 from ragft.training.from_questions import fact_examples
 from ragft.types import UNKNOWN, Answer, Document, Passage, Question
 
@@ -269,9 +269,6 @@ def scores_record(model: str | Path, scores: Mapping[str, Any]) -> dict[str, Any
     return {
         "model": str(model),
         "model_hash": models.weights_hash(models.locate(model)),
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "hardware": runtime.hardware(),
-        "packages": runtime.package_versions(),
-        "commit": runtime.git_commit(),
+        **provenance(),
         "scores": scores,
     }

@@ -18,7 +18,7 @@ from ragft.experiments.evaluate import score_matrix, scored
 from ragft.experiments.freshness_effects import quantities
 from ragft.experiments.grid import TRAINED, Grid, computed, distinct
 from ragft.experiments.tasks import Task
-from ragft.experiments.timeline import Timeline, known_on
+from ragft.experiments.timeline import Timeline, known_on, package_timeline
 from ragft.experiments.upkeep import (
     Policy,
     Upkeep,
@@ -55,7 +55,8 @@ REDUCED: tuple[Line, ...] = (
     ("oracle", ""),
 )
 """Lines that minutes on two cores are enough for."""
-
+AGED: tuple[Line, ...] = (("rag", "never"), ("finetuned", "never"))
+"""Lines that nobody keeps up."""
 FULL: tuple[Line, ...] = (
     ("prompt", ""),
     ("rag", "never"),
@@ -166,6 +167,26 @@ def freshness(
     return Freshness(
         dated(results["summary"]), dated(results["costs"]), answers, run.folder, record
     )
+
+
+def made_at_each_release(
+    spec: str, facts: int, count: int | None = None, **size: Any
+) -> list[Freshness]:
+    """Make index and adapter at each release of a package, and ask at all later ones.
+
+    Parameters
+    ----------
+    spec, facts
+        As for `package_timeline`; each release has its own facts, those that change after it
+        before others.
+    count : int, optional
+        Releases to begin at, the first ones; by default all but the last.
+    **size
+        As for `freshness`; `lines` are always `AGED`, and nothing is timed.
+    """
+    whole = package_timeline(spec, facts)
+    made = [package_timeline(spec, facts, first=n) for n in range(len(whole.days) - 1)[:count]]
+    return [freshness(line, **{**size, "lines": AGED, "timed": False}) for line in made]
 
 
 def dated(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:

@@ -128,7 +128,9 @@ def test_lessons_name_what_decides_an_adapter(timeline):  # noqa: F811
     first, last = (
         upkeep(timeline).lessons(chosen, day) for day in (timeline.start, timeline.days[-1])
     )
-    assert last[: len(first)] == first and len(last) > len(first)
+    settings, start, *changed = last
+    assert [start] == first and changed
+    assert settings["learning_rate"] < Training().learning_rate < settings["epochs"]
     scratch = policy("monthly", timeline, "finetuned")
     assert len(upkeep(timeline).lessons(scratch, timeline.days[-1])) == 1
 
