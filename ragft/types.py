@@ -185,6 +185,8 @@ class Answer:
     completion_tokens: int = 0
     entropy: float = float("nan")
     """Mean token entropy in nats; NaN where the model gives no probabilities."""
+    logprob: float = float("nan")
+    """Log probability of the whole completion in nats; NaN where the model gives none."""
     raw: str = ""
     """The completion before citations were taken out of it."""
 

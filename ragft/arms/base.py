@@ -193,6 +193,7 @@ def _answer(
         completion.prompt_tokens,
         completion.completion_tokens,
         completion.entropy,
+        completion.logprob,
         completion.text,
     )
 

@@ -25,12 +25,13 @@ class Given(ModelArm):
         A question that is not in it is shown none.
     ordered : bool
         Show them in order of date; else exactly as handed over.
+    instruction : str
+        What opens the prompt.
     **options
         As for `ModelArm`.
     """
 
     name = "given"
-    instruction = prompts.READ
 
     def __init__(
         self,
@@ -38,11 +39,12 @@ class Given(ModelArm):
         passages: Mapping[str, Sequence[Passage]],
         *,
         ordered: bool = True,
+        instruction: str = prompts.READ,
         **options: object,
     ) -> None:
         super().__init__(model, **options)
         self.passages = passages
-        self.ordered = ordered
+        self.ordered, self.instruction = ordered, instruction
 
     def find(self, questions: Sequence[Question], timings: dict[str, float]) -> list[list[Hit]]:
         """Return what was handed over."""

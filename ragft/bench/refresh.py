@@ -69,7 +69,8 @@ def _measured(
     corpus: Corpus, retriever: str, changed: int, repeats: int, embedder: EmbedsTexts
 ) -> dict[str, Any]:
     library = Library(retriever=retriever, embedder=embedder)
-    library.index.embedder.embed(["warm"]) if retriever != "bm25" else None
+    if retriever != "bm25":
+        library.index.embedder.embed(["warm"])  # loads the model, which no refresh pays for
     built = library.prepare(corpus)
     costs = [library.refresh(Changes(changed=new)) for new in _edits(corpus, changed, repeats)]
     embedded = [cost.passages_embedded for cost in costs]

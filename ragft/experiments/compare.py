@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ragft.corpora.corpus import Corpus
+from ragft.experiments import effects
+from ragft.experiments.cells import distinct, run_cells
 from ragft.experiments.evaluate import score_matrix, scored
-from ragft.experiments.grid import Grid, computed, distinct
+from ragft.experiments.grid import Grid
 from ragft.experiments.tasks import Task, load_task
 from ragft.profiles import Profile, profile
 from ragft.records import Records
@@ -122,15 +124,20 @@ def compare(
     )
     _check_arms(arms, task)
     grid = Grid(task, sizes, Records(out, smoke=sizes.name == "smoke"))
-    cells = grid.cells(arms)
-    run = grid.run(arms)
-    if not run.finished:
-        keys = [grid.key(*cell) for cell in cells]
-        found = computed(run, cells, keys, grid.compute, progress)
-        frames, notes = zip(*found, strict=True)
-        run.finish(*_summed_up(frames, notes, task, sizes))
-    record, answers = run.load()
-    return Comparison(record["results"], answers, run.folder)
+    found = run_cells(
+        "compare",
+        grid.cells(arms),
+        grid.key,
+        grid.compute,
+        lambda frames, notes: _summed_up(frames, notes, task, sizes),
+        records=grid.records,
+        sizes=sizes,
+        settings={"n_boot": sizes.n_boot, "level": sizes.level},
+        parameters={"corpus": task.name, "arms": arms, **task.counts},
+        hashes={"corpus": task.content_hash, "model": grid.model_hash},
+        progress=progress,
+    )
+    return Comparison(found.results, found.answers, found.folder)
 
 
 def _ordered(arms: Sequence[str]) -> list[str]:
@@ -194,14 +201,12 @@ def _row(arm: str, rated: pd.DataFrame, notes: Sequence[dict], sizes: Profile) -
 
 
 def _difference(a: str, b: str, rated: pd.DataFrame, sizes: Profile) -> dict[str, Any]:
-    from ragft.evaluation.statistics import mcnemar, paired_difference
+    from ragft.evaluation.statistics import mcnemar
 
-    left, clusters = _matrix(rated, a, "accuracy")
-    right, _ = _matrix(rated, b, "accuracy")
-    # An arm that does not train has one run, which stands against every seed of another.
-    left, right = (x if len(x) == max(len(left), len(right)) else x[0] for x in (left, right))
-    found = paired_difference(left, right, clusters, sizes.level, sizes.n_boot)
-    single = left.ndim == 2 and right.ndim == 2 and len(left) == 1
+    one, two = (rated[rated["arm"] == arm] for arm in (a, b))
+    found = effects.difference(one, two, "accuracy", sizes)
+    (left, _), (right, _) = (score_matrix(part, "accuracy") for part in (one, two))
+    single = len(left) == len(right) == 1
     return {
         "a": a,
         "b": b,

@@ -15,7 +15,8 @@ from ragft.arms.finetuned import FineTuned, train
 from ragft.arms.rag import RAG
 from ragft.evaluation.outcomes import judge
 from ragft.evaluation.statistics import Interval, mean_interval
-from ragft.experiments.grid import Grid, computed
+from ragft.experiments.cells import run_cells
+from ragft.experiments.grid import Grid
 from ragft.experiments.tasks import Task
 from ragft.profiles import Profile, profile
 from ragft.records import Records, content_key
@@ -77,8 +78,6 @@ def corrections(
         There are not as many facts whose document states their value once, or the collection has
         no facts.
     """
-    import pandas as pd
-
     sizes = profile(base, model=str(model), seeds=(seed,))
     records = Records(out, smoke=sizes.name == "smoke")
     work = _Work(Grid(task, sizes, records, timed=0), seed)
@@ -88,21 +87,20 @@ def corrections(
             f"{task.name}: {trials} trials wanted, {len(chosen)} facts can be corrected"
         )
     cells = [(arm, question) for arm in ARMS for question in chosen]
-    keys = [work.key(arm, question) for arm, question in cells]
-    run = records.open(
+    found = run_cells(
         "corrections",
-        content_key({"cells": keys, "level": sizes.level}),
+        cells,
+        work.key,
+        work.compute,
+        lambda frames, _: _summed_up(frames, sizes),
+        records=records,
+        sizes=sizes,
+        settings={"level": sizes.level},
         parameters={"corpus": task.name, "trials": trials},
-        profile=sizes,
-        seeds=sizes.seeds,
         hashes={"corpus": task.content_hash, "model": work.grid.model_hash},
+        progress=progress,
     )
-    if not run.finished:
-        found = computed(run, cells, keys, work.compute, progress)
-        rows = pd.concat([frame for frame, _ in found], ignore_index=True)
-        run.finish(rows, {"quantities": _quantities(rows, sizes)})
-    record, rows = run.load()
-    return Corrections(rows, record["results"]["quantities"], run.folder, record)
+    return Corrections(found.answers, found.results["quantities"], found.folder, found.record)
 
 
 class _Work:
@@ -221,6 +219,15 @@ def _right(question: Question, answer: Answer) -> bool:
 def _share(flags: Any) -> float:
     found = [float(flag) for flag in flags]
     return sum(found) / len(found) if found else float("nan")
+
+
+def _summed_up(
+    frames: Sequence[pd.DataFrame], sizes: Profile
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    import pandas as pd
+
+    rows = pd.concat(frames, ignore_index=True)
+    return rows, {"quantities": _quantities(rows, sizes)}
 
 
 def _quantities(rows: pd.DataFrame, sizes: Profile) -> dict[str, Any]:

@@ -88,6 +88,7 @@ def answers_frame(
                 "prompt_tokens": answer.prompt_tokens,
                 "completion_tokens": answer.completion_tokens,
                 "entropy": answer.entropy,
+                "logprob": answer.logprob,
                 "latency_ms": answer.latency_ms if answer.stage_ms else float("nan"),
             }
         )

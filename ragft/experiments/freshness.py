@@ -14,9 +14,10 @@ from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
+from ragft.experiments.cells import distinct, run_cells
 from ragft.experiments.evaluate import score_matrix, scored
 from ragft.experiments.freshness_effects import quantities
-from ragft.experiments.grid import TRAINED, Grid, computed, distinct
+from ragft.experiments.grid import TRAINED, Grid
 from ragft.experiments.tasks import Task
 from ragft.experiments.timeline import Timeline, known_on, package_timeline
 from ragft.experiments.upkeep import (
@@ -134,10 +135,26 @@ def freshness(
     sizes = profile(base, model=str(model), seeds=distinct(seeds))
     work = _Work(timeline, sizes, Records(out, smoke=sizes.name == "smoke"))
     cells = work.cells(lines)
-    keys = [work.key(*cell) for cell in cells]
-    run = work.records.open(
+
+    def sum_up(frames: list[pd.DataFrame], notes: list[dict]) -> tuple[pd.DataFrame, dict]:
+        named = [
+            frame.assign(condition=name) for (_, name, *_), frame in zip(cells, frames, strict=True)
+        ]
+        answers, results = _summed_up(named, timeline, sizes)
+        results["costs"] = work.costs(lines) if timed else []
+        results["latencies"] = work.latencies(lines) if timed else []
+        results["quantities"] |= work.upkeep_share(lines) if timed else {}
+        return answers, results
+
+    found = run_cells(
         "freshness",
-        content_key({"cells": keys, "summary": work.summary_sizes, "timed": timed}),
+        cells,
+        work.key,
+        work.compute,
+        sum_up,
+        records=work.records,
+        sizes=sizes,
+        settings={"summary": work.summary_sizes, "timed": timed},
         parameters={
             "timeline": timeline.name,
             "days": [day.isoformat() for day in timeline.days],
@@ -147,26 +164,11 @@ def freshness(
                 for group in dict.fromkeys(timeline.groups.values())
             },
         },
-        profile=sizes,
-        seeds=sizes.seeds,
         hashes={"corpus": timeline.corpus.content_hash, "model": work.grid.model_hash},
+        progress=progress,
     )
-    if not run.finished:
-        found = computed(run, cells, keys, work.compute, progress)
-        frames = [
-            frame.assign(condition=name)
-            for (_, name, *_), (frame, _) in zip(cells, found, strict=True)
-        ]
-        answers, results = _summed_up(frames, timeline, sizes)
-        results["costs"] = work.costs(lines) if timed else []
-        results["latencies"] = work.latencies(lines) if timed else []
-        results["quantities"] |= work.upkeep_share(lines) if timed else {}
-        run.finish(answers, results)
-    record, answers = run.load()
-    results = record["results"]
-    return Freshness(
-        dated(results["summary"]), dated(results["costs"]), answers, run.folder, record
-    )
+    summary, costs = (dated(found.results[name]) for name in ("summary", "costs"))
+    return Freshness(summary, costs, found.answers, found.folder, found.record)
 
 
 def made_at_each_release(

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ragft.evaluation.statistics import Difference, Interval, paired_difference, seed_interval
+from ragft.evaluation.statistics import Difference, Interval
+from ragft.experiments import effects
 from ragft.experiments.evaluate import score_matrix
 from ragft.experiments.timeline import Timeline
 from ragft.profiles import Profile
@@ -57,20 +58,11 @@ class Scored:
         self, one: pd.DataFrame, two: pd.DataFrame, score: str = "accuracy"
     ) -> Difference | None:
         """Return one − two over the questions that both have; None where there are none."""
-        shared = set(one["question_id"]) & set(two["question_id"])
-        one, two = (part[part["question_id"].isin(shared)] for part in (one, two))
-        if one.empty or one[score].isna().all() or two[score].isna().all():
-            return None
-        left, clusters = score_matrix(one, score)
-        right, _ = score_matrix(two, score)
-        left, right = (x if len(x) == max(len(left), len(right)) else x[0] for x in (left, right))
-        return paired_difference(left, right, clusters, self.sizes.level, self.sizes.n_boot)
+        return effects.difference(one, two, score, self.sizes)
 
     def mean(self, part: pd.DataFrame, score: str) -> Interval | None:
         """Return a mean over questions and seeds; None where there are no rows."""
-        if part.empty or part[score].isna().all():
-            return None
-        return seed_interval(*score_matrix(part, score), self.sizes.level, self.sizes.n_boot)
+        return effects.mean(part, score, self.sizes)
 
 
 def quantities(rows: pd.DataFrame, timeline: Timeline, sizes: Profile) -> dict[str, Any]:

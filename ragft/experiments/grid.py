@@ -6,7 +6,7 @@ that a grid whose cells are all cached loads none of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -15,9 +15,9 @@ from ragft import models
 from ragft.corpora.corpus import Corpus
 from ragft.experiments.tasks import Task
 from ragft.profiles import Profile
-from ragft.records import Records, Run, content_key, sha256_json
+from ragft.records import Records, content_key, sha256_json
 from ragft.runtime import cache_dir, stopwatch
-from ragft.types import Example, Question, RagftError
+from ragft.types import Example, Question
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,30 +34,6 @@ TIMED = 12
 
 VERSION = 1
 """Raised when the meaning of a cell changes, so that older cells are not reused."""
-
-
-def distinct(seeds: Sequence[int]) -> tuple[int, ...]:
-    """Return the training seeds.
-
-    Raises
-    ------
-    RagftError
-        There is none, or one stands there twice.
-    """
-    if not seeds or len(set(seeds)) < len(seeds):
-        raise RagftError(f"seeds={list(seeds)}: give at least one, and none twice")
-    return tuple(seeds)
-
-
-def computed(
-    run: Run, cells: Sequence[tuple], keys: Sequence[str], compute: Callable, progress: bool
-) -> Iterator[tuple[pd.DataFrame, dict[str, Any]]]:
-    """Yield frame and notes of every cell, under a bar; `compute(*cell)` makes what is not kept."""
-    from tqdm.auto import tqdm
-
-    pairs = list(zip(cells, keys, strict=True))
-    for cell, key in tqdm(pairs, desc=run.name, unit="cell", disable=not progress):
-        yield run.cached(key, lambda cell=cell: compute(*cell))
 
 
 _libraries: dict[tuple, Library] = {}
@@ -162,18 +138,6 @@ class Grid:
             corpus=sha256_json([self.task.content_hash, self.whole.content_hash]),
             model=self.model_hash if arm != "prior" else "",
             seed=seed,
-        )
-
-    def run(self, arms: Sequence[str]) -> Run:
-        """Return the run over these arms."""
-        keys = [self.key(arm, seed) for arm, seed in self.cells(arms)]
-        return self.records.open(
-            "compare",
-            content_key({"cells": keys, "n_boot": self.sizes.n_boot, "level": self.sizes.level}),
-            parameters={"corpus": self.task.name, "arms": list(arms), **self.task.counts},
-            profile=self.sizes,
-            seeds=self.sizes.seeds,
-            hashes={"corpus": self.task.content_hash, "model": self.model_hash},
         )
 
     def compute(self, arm: str, seed: int) -> tuple[pd.DataFrame, dict[str, Any]]:

@@ -13,15 +13,15 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from ragft.experiments.evaluate import score_matrix
-from ragft.experiments.grid import Grid, computed, distinct
+from ragft.experiments import effects
+from ragft.experiments.cells import distinct, run_cells
+from ragft.experiments.grid import Grid
 from ragft.experiments.tasks import Task
 from ragft.profiles import Profile, profile
 from ragft.records import Records, content_key
 from ragft.types import RagftError
 
 if TYPE_CHECKING:
-    import numpy as np
     import pandas as pd
 
 CONDITIONS = ("old base", "moved", "retrained")
@@ -64,8 +64,6 @@ def swap(
     RagftError
         Both are the same model, or their shapes differ.
     """
-    import pandas as pd
-
     sizes = profile(base, model=str(old), seeds=distinct(seeds))
     records = Records(out, smoke=sizes.name == "smoke")
     grids = {
@@ -76,21 +74,20 @@ def swap(
         raise RagftError(f"swap: {old} and {new} are the same weights; name two models")
     cells = [("rag", name, sizes.seeds[0]) for name in ("old base", "moved")]
     cells += [("finetuned", name, seed) for name in CONDITIONS for seed in sizes.seeds]
-    keys = [_key(grids, *cell) for cell in cells]
-    run = records.open(
+    found = run_cells(
         "swap",
-        content_key({"cells": keys, "n_boot": sizes.n_boot, "level": sizes.level}),
+        cells,
+        partial(_key, grids),
+        partial(_compute, grids),
+        lambda frames, _: _summed_up(frames, sizes),
+        records=records,
+        sizes=sizes,
+        settings={"n_boot": sizes.n_boot, "level": sizes.level},
         parameters={"corpus": task.name, "old": str(old), "new": str(new)},
-        profile=sizes,
-        seeds=sizes.seeds,
         hashes={"corpus": task.content_hash, **{n: g.model_hash for n, g in grids.items()}},
+        progress=progress,
     )
-    if not run.finished:
-        found = computed(run, cells, keys, partial(_compute, grids), progress)
-        answers = pd.concat([frame for frame, _ in found], ignore_index=True)
-        run.finish(answers, {"quantities": _quantities(answers, sizes)})
-    record, answers = run.load()
-    return Swap(answers, record["results"]["quantities"], run.folder, record)
+    return Swap(found.answers, found.results["quantities"], found.folder, found.record)
 
 
 def _key(grids: dict[str, Grid], arm: str, condition: str, seed: int) -> str:
@@ -130,19 +127,23 @@ def _moved(adapter: Path, grid: Grid, out: Path) -> Path:
     return carry_over(adapter, grid.model, out=out)
 
 
-def _quantities(answers: pd.DataFrame, sizes: Profile) -> dict[str, Any]:
-    from ragft.evaluation.statistics import paired_difference
+def _summed_up(
+    frames: Sequence[pd.DataFrame], sizes: Profile
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    import pandas as pd
 
+    answers = pd.concat(frames, ignore_index=True)
+    return answers, {"quantities": _quantities(answers, sizes)}
+
+
+def _quantities(answers: pd.DataFrame, sizes: Profile) -> dict[str, Any]:
     right = answers.assign(right=(answers["outcome"] == "correct") * 1.0)
 
-    def scores(arm: str, condition: str) -> tuple[np.ndarray, list[str]]:
-        mine = right[(right["arm"] == arm) & (right["condition"] == condition)]
-        return score_matrix(mine, "right")
-
-    def difference(arm: str, one: str, two: str) -> dict[str, Any]:
-        (left, clusters), (second, _) = scores(arm, one), scores(arm, two)
-        found = paired_difference(left, second, clusters, sizes.level, sizes.n_boot)
-        return {**found.to_dict(), "unit": "share", "arms": [arm]}
+    def difference(arm: str, *conditions: str) -> dict[str, Any]:
+        one, two = (
+            right[(right["arm"] == arm) & (right["condition"] == name)] for name in conditions
+        )
+        return effects.quantity(effects.difference(one, two, "right", sizes), arms=[arm])
 
     return {
         "swap_loss_without_retraining": difference("finetuned", "moved", "old base"),

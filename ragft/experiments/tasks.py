@@ -123,10 +123,10 @@ def load_task(
     return file_task(loaded, asked, wordings=profile.wordings)
 
 
-def world_task(profile: Profile, facts: int, seed: int = 0) -> Task:
-    """Return a made-up world, asked on its day 0; every fact had one other value before."""
+def world_task(profile: Profile, facts: int, seed: int = 0, former: int = 1) -> Task:
+    """Return a made-up world, asked on its day 0; every fact had `former` other values before."""
     subjects = max(profile.world_subjects, 2 * facts)
-    world = World(subjects=subjects, seed=seed, former=1, days=0)
+    world = World(subjects=subjects, seed=seed, former=former, days=0)
     day = world.start
     everything = world.questions(day, 4 * subjects, wording="held_out")
     asked, others = split_by_subject(everything, facts)

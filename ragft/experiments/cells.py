@@ -1,0 +1,105 @@
+"""The loop that every experiment is: cells, each kept once computed, then one record.
+
+What a cell is and how cells are summed up is each experiment's own matter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ragft.profiles import Profile
+from ragft.records import Records, content_key
+from ragft.types import RagftError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A finished run, as read from its folder."""
+
+    record: dict[str, Any]
+    answers: pd.DataFrame
+    folder: Path
+
+    @property
+    def results(self) -> dict[str, Any]:
+        """What the run found."""
+        return self.record["results"]
+
+
+def distinct(seeds: Sequence[int]) -> tuple[int, ...]:
+    """Return the training seeds.
+
+    Raises
+    ------
+    RagftError
+        There is none, or one stands there twice.
+    """
+    if not seeds or len(set(seeds)) < len(seeds):
+        raise RagftError(f"seeds={list(seeds)}: give at least one, and none twice")
+    return tuple(seeds)
+
+
+def run_cells(
+    name: str,
+    cells: Sequence[tuple],
+    key: Callable[..., str],
+    compute: Callable[..., tuple[pd.DataFrame, Mapping[str, Any]]],
+    sum_up: Callable[[list[pd.DataFrame], list[dict[str, Any]]], tuple[pd.DataFrame, dict]],
+    *,
+    records: Records,
+    sizes: Profile,
+    settings: Mapping[str, Any],
+    parameters: Mapping[str, Any],
+    hashes: Mapping[str, str],
+    progress: bool = True,
+) -> Finished:
+    """Compute the cells that are not kept yet, sum all of them up, and write the record.
+
+    A run that is finished is read from its record, and nothing is computed.
+
+    Parameters
+    ----------
+    name : str
+        Of the experiment.
+    cells : sequence of tuple
+        The arguments of `key` and `compute`.
+    key : callable
+        `key(*cell)`: hash of everything that the cell's answers depend on.
+    compute : callable
+        `compute(*cell)`: a frame, and notes that JSON can hold.
+    sum_up : callable
+        Given all frames and all notes, in the order of the cells: the answers and the results.
+    records : Records
+    sizes : Profile
+    settings : mapping
+        What the summary depends on besides the cells.
+    parameters, hashes : mapping
+        Provenance.
+    progress : bool
+        Show a bar over the cells.
+    """
+    from tqdm.auto import tqdm
+
+    keys = [key(*cell) for cell in cells]
+    run = records.open(
+        name,
+        content_key({"cells": keys, **settings}),
+        parameters=parameters,
+        profile=sizes,
+        seeds=sizes.seeds,
+        hashes=hashes,
+    )
+    if not run.finished:
+        pairs = tqdm(
+            list(zip(cells, keys, strict=True)), desc=name, unit="cell", disable=not progress
+        )
+        found = [run.cached(key, lambda cell=cell: compute(*cell)) for cell, key in pairs]
+        run.finish(*sum_up([frame for frame, _ in found], [notes for _, notes in found]))
+    record, answers = run.load()
+    return Finished(record, answers, run.folder)

@@ -1,0 +1,71 @@
+"""Effects as the ledger and the tables show them: means and paired differences of judged answers.
+
+Every experiment's numbers are made by these two functions, so that seeds, clusters and
+questions that only one side has are treated alike everywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from ragft.evaluation.statistics import Difference, Interval, paired_difference, seed_interval
+from ragft.experiments.evaluate import score_matrix
+from ragft.profiles import Profile
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def mean(part: pd.DataFrame, score: str, sizes: Profile) -> Interval | None:
+    """Return a mean over questions and seeds; None where no row has a value.
+
+    Parameters
+    ----------
+    part : DataFrame
+        Rows of one arm under one condition: seed, question_id, cluster and the score.
+    score : str
+    sizes : Profile
+        Gives level and number of resamples.
+    """
+    if part.empty or part[score].isna().all():
+        return None
+    return seed_interval(*score_matrix(part, score), sizes.level, sizes.n_boot)
+
+
+def difference(
+    one: pd.DataFrame, two: pd.DataFrame, score: str, sizes: Profile
+) -> Difference | None:
+    """Return one − two over the questions that both have; None where there are none.
+
+    A side with a single run stands against every seed of the other.
+    """
+    shared = set(one["question_id"]) & set(two["question_id"])
+    one, two = (part[part["question_id"].isin(shared)] for part in (one, two))
+    if one.empty or one[score].isna().all() or two[score].isna().all():
+        return None
+    left, clusters = score_matrix(one, score)
+    right, _ = score_matrix(two, score)
+    left, right = (x if len(x) == max(len(left), len(right)) else x[0] for x in (left, right))
+    return paired_difference(left, right, clusters, sizes.level, sizes.n_boot)
+
+
+def averaged(parts: Iterable[pd.DataFrame], score: str) -> pd.DataFrame:
+    """Return one row a question and seed: the mean of its scores over several conditions.
+
+    Only questions that all conditions have.
+    """
+    import pandas as pd
+
+    parts = list(parts)
+    rows = pd.concat(parts, ignore_index=True)
+    counts = rows.groupby("question_id")["condition"].nunique()
+    whole = counts.index[counts == rows["condition"].nunique()]
+    rows = rows[rows["question_id"].isin(whole)]
+    keys = ["seed", "question_id", "cluster"]
+    return rows.groupby(keys, sort=False, as_index=False)[score].mean()
+
+
+def quantity(found: Interval | None, unit: str = "share", **more: Any) -> dict[str, Any] | None:
+    """Return an interval as a record holds it; None where there is none."""
+    return None if found is None else {**found.to_dict(), "unit": unit, **more}
