@@ -4,11 +4,15 @@ Arms have a colour and a marker, outcomes a colour, upkeep a line style. Nothing
 computed here beyond positions on the paper; intervals come with the frame.
 """
 
-from ragft.plotting.bars import outcomes
+from ragft.plotting.bars import outcomes, outcomes_by_condition
 from ragft.plotting.claim_rows import VERDICTS
 from ragft.plotting.days import over_days
+from ragft.plotting.doses import dose_response
+from ragft.plotting.forest import forest
 from ragft.plotting.overview import HERO_LINES, hero
 from ragft.plotting.planes import cost_accuracy
+from ragft.plotting.positions import position_curve
+from ragft.plotting.risk import risk_coverage
 from ragft.plotting.style import (
     ARMS,
     OUTCOMES,
@@ -35,12 +39,17 @@ __all__ = [
     "Look",
     "caption",
     "cost_accuracy",
+    "dose_response",
+    "forest",
     "freshness",
     "hero",
     "ledger",
     "look",
     "outcomes",
+    "outcomes_by_condition",
     "over_days",
+    "position_curve",
+    "risk_coverage",
     "save",
     "stale_share",
     "styled",
