@@ -123,11 +123,16 @@ def load_task(
     return file_task(loaded, asked, wordings=profile.wordings)
 
 
+def asked_world(profile: Profile, facts: int, seed: int = 0, former: int = 1) -> World:
+    """Return the world of `world_task`: half of its subjects at least are never asked about."""
+    subjects = max(profile.world_subjects, 2 * facts)
+    return World(subjects=subjects, seed=seed, former=former, days=0)
+
+
 def world_task(profile: Profile, facts: int, seed: int = 0, former: int = 1) -> Task:
     """Return a made-up world, asked on its day 0; every fact had `former` other values before."""
-    subjects = max(profile.world_subjects, 2 * facts)
-    world = World(subjects=subjects, seed=seed, former=former, days=0)
-    day = world.start
+    world = asked_world(profile, facts, seed, former)
+    day, subjects = world.start, world.subjects
     everything = world.questions(day, 4 * subjects, wording="held_out")
     asked, others = split_by_subject(everything, facts)
     absent = world.questions(day, 4 * subjects, kind="unanswerable", wording="held_out")

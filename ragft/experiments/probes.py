@@ -1,0 +1,341 @@
+"""Probes: what the same arms make of other wordings, neighbouring facts, two hops and repeats.
+
+The arms know what they know in the hallucination experiment; here the questions change. The
+numbers that the ledger reads are made in `probe_effects`.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import product
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ragft.corpora.world import World
+from ragft.experiments import effects
+from ragft.experiments.cells import distinct, run_cells
+from ragft.experiments.evaluate import answers_frame, scored
+from ragft.experiments.grid import TRAINED, Grid
+from ragft.experiments.hallucination_effects import Rated
+from ragft.experiments.probe_effects import quantities, risk_curves
+from ragft.experiments.tasks import Task, asked_world, world_task
+from ragft.profiles import Profile, profile
+from ragft.records import Records, content_key
+from ragft.types import Question, RagftError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ragft.arms.base import Arm
+
+FORMER = 2
+"""Values that every fact had before, as in the hallucination experiment."""
+ARMS = ("prompt", "rag", "finetuned", "finetuned_rag", "raft")
+PROBES: dict[str, str] = {
+    "trained": "wordings trained on",
+    "asked": "wordings never seen",
+    "casual": "casual wording",
+    "format": "odd format",
+    "neighbours": "neighbouring facts, never trained",
+    "two_hop": "two documents needed",
+}
+"""Sets of questions and how they are shown."""
+REWORDINGS = (0, 5, -2, -1)
+"""Wordings over which answers should agree: one trained, one of pretraining, two never seen."""
+NEIGHBOURS = 2
+"""Untrained facts asked about each subject that a trained fact is about."""
+REPEAT_TEMPERATURE = 0.7
+SAMPLE_TEMPERATURE = 1.0
+MEASURES = (
+    "accuracy", "stale", "confused", "fabricated", "abstained", "hallucination", "agreement",
+)  # fmt: skip
+VERSION = 1
+"""Raised when the meaning of a probe changes, so that older cells are not reused."""
+Cell = tuple[str, str, int, int]
+"""(arm, probe, number of the wording or of the repeat, training seed)."""
+
+
+def casual(text: str) -> str:
+    """Return a question as it is typed in a hurry."""
+    return f"hey, {text[0].lower()}{text[1:].rstrip('?')} pls"
+
+
+def odd_format(text: str) -> str:
+    """Return a question in the form of an exam sheet."""
+    return f"Q1) {text} (one answer, no explanation)"
+
+
+@dataclass(frozen=True)
+class Probed:
+    """What the probes found; the frames are those of the record."""
+
+    summary: pd.DataFrame
+    """One row per arm × probe × measure, with mean, low, high, n, seeds."""
+    answers: pd.DataFrame
+    """One row per arm × probe × number × seed × question, with entropy and log probability."""
+    quantities: dict[str, Any]
+    folder: Path
+    record: dict[str, Any]
+
+
+def probes(
+    facts: int | None = None,
+    *,
+    arms: Sequence[str] = ARMS,
+    sets: Sequence[str] = tuple(PROBES),
+    repeats: int = 4,
+    samples: int = 10,
+    world_seed: int = 0,
+    model: str = "embedded",
+    seeds: Sequence[int] = (0, 1, 2),
+    base: str | Profile = "cpu",
+    out: str | Path = "results",
+    progress: bool = True,
+) -> Probed:
+    """Ask arms about one made-up world in many ways, and judge the answers.
+
+    Parameters
+    ----------
+    facts : int, optional
+        Facts trained and asked about; the profile's where None.
+    arms : sequence of str
+        Of `ARMS`.
+    sets : sequence of str
+        Of `PROBES`.
+    repeats : int
+        Answers drawn at temperature 0.7 for every asked question, 0 for none; agreement is
+        measured over these and over four wordings, with and without old versions in the index.
+    samples : int
+        Answers of 'finetuned' drawn at temperature 1 for every asked question and every
+        neighbour, for semantic entropy; 0 for none.
+    world_seed : int
+        Of the world.
+    model, seeds, base, out, progress
+        As for `compare`.
+
+    Raises
+    ------
+    RagftError
+        An unknown arm or probe, or one twice, or a number below 0.
+    """
+    import pandas as pd
+
+    for name, given, known in (("arms", arms, ARMS), ("sets", sets, PROBES)):
+        if not set(given) <= set(known) or len(set(given)) < len(given) or not given:
+            raise RagftError(f"{name}={list(given)}: choose of {', '.join(known)}, none twice")
+    if repeats < 0 or samples < 0:
+        raise RagftError(f"repeats={repeats}, samples={samples}: give 0 or more")
+    sizes = profile(base, model=str(model), seeds=distinct(seeds))
+    sizes = replace(sizes, facts=facts or sizes.facts)
+    work = _Work(sizes, world_seed, Records(out, smoke=sizes.name == "smoke"))
+    found = run_cells(
+        "probes",
+        work.cells(arms, sets, repeats, samples),
+        work.key,
+        work.compute,
+        lambda frames, _: _summed_up(frames, sizes),
+        records=work.grid.records,
+        sizes=sizes,
+        settings={"n_boot": sizes.n_boot, "level": sizes.level, "version": VERSION},
+        parameters={"corpus": work.task.name, "arms": list(arms), "sets": list(sets),
+                    "repeats": repeats, "samples": samples, **work.task.counts},
+        hashes={"corpus": work.task.content_hash, "model": work.grid.model_hash},
+        progress=progress,
+    )  # fmt: skip
+    summary = pd.DataFrame(found.results["summary"])
+    limits = ["mean", "low", "high", "se_seed"]
+    summary[limits] = summary[limits].astype(float)
+    return Probed(summary, found.answers, found.results["quantities"], found.folder, found.record)
+
+
+class Questions:
+    """The questions of every probe, all about one world on one day.
+
+    Parameters
+    ----------
+    world : World
+    task : Task
+        Made of it: its answerable questions are the asked facts.
+    """
+
+    def __init__(self, world: World, task: Task) -> None:
+        self.world, self.task = world, task
+        self.facts = tuple(q for q in task.asked if q.answerable)
+
+    def of(self, probe: str) -> list[Question]:
+        """Return the questions of a probe.
+
+        The facts are those of 'asked' in every probe but 'neighbours' (`NEIGHBOURS` others about
+        each of the same subjects) and 'two_hop' (as many, about any subjects).
+        """
+        forms: dict[str, Callable[[str], str]] = {"casual": casual, "format": odd_format}
+        if probe in forms:
+            return [replace(q, text=forms[probe](q.text)) for q in self.facts]
+        if probe == "trained":
+            return self.worded(REWORDINGS[0])
+        if probe == "neighbours":
+            return self._neighbours()
+        if probe == "two_hop":
+            return self._all("two_hop", "held_out")[: len(self.facts)]
+        return list(self.facts)
+
+    def worded(self, number: int) -> list[Question]:
+        """Return the asked facts in one wording, in the same order."""
+        known = {q.id: q for q in self._all("one_hop", number)}
+        return [known[q.id] for q in self.facts]
+
+    def _neighbours(self) -> list[Question]:
+        asked, near = {q.id for q in self.facts}, {q.subject: [] for q in self.facts}
+        for question in self._all("one_hop", "held_out"):
+            if question.subject in near and question.id not in asked:
+                near[question.subject].append(question)
+        return [question for others in near.values() for question in others[:NEIGHBOURS]]
+
+    def _all(self, kind: str, wording: str | int) -> list[Question]:
+        world = self.world
+        every = world.subjects * world.facts_per_subject
+        return world.questions(world.start, every, kind=kind, wording=wording)
+
+
+class _Work:
+    """The cells of the probes: their keys, and what computing one takes."""
+
+    def __init__(self, sizes: Profile, world_seed: int, records: Records) -> None:
+        self.sizes = sizes
+        self.world = asked_world(sizes, sizes.facts, world_seed, FORMER)
+        self.task = world_task(sizes, sizes.facts, world_seed, FORMER)
+        self.grid = Grid(self.task, sizes, records, timed=0)
+        self.questions = Questions(self.world, self.task)
+
+    def cells(
+        self, arms: Sequence[str], sets: Sequence[str], repeats: int, samples: int
+    ) -> list[Cell]:
+        """Return every cell; arms that do not train have the first seed alone."""
+        asked = [(arm, probe, 0) for arm, probe in product(arms, sets)]
+        if "rag" in arms and "two_hop" in sets:
+            asked += [("rag", f"two_hop_{given}", 0) for given in ("both", "first", "second")]
+        agreeing = [("finetuned", ""), ("rag", ""), ("rag", "_old")] if repeats else []
+        for arm, index in agreeing:
+            if arm in arms:
+                asked += [(arm, f"reworded{index}", n) for n in range(len(REWORDINGS))]
+                asked += [(arm, f"repeated{index}", n) for n in range(repeats)]
+        if "finetuned" in arms:
+            asked += [("finetuned", "sampled", n) for n in range(samples)]
+        seeds = self.sizes.seeds
+        return [
+            (*cell, seed) for cell in asked for seed in (seeds if cell[0] in TRAINED else seeds[:1])
+        ]
+
+    def key(self, arm: str, probe: str, number: int, seed: int) -> str:
+        """Return the key of a cell."""
+        what = {"cell": "probe", "version": VERSION, "probe": probe, "number": number}
+        return content_key({**what, "grid": self.grid.key(arm, seed)}, seed=seed)
+
+    def compute(
+        self, arm: str, probe: str, number: int, seed: int
+    ) -> tuple[pd.DataFrame, dict[str, Any]]:
+        """Ask one arm one set of questions in one way, and judge the answers."""
+        built, questions = self._asked(arm, probe, number, seed)
+        frame = answers_frame(
+            questions, built.answer(questions), self._book, arm=arm, day=self.task.day,
+            condition=probe, seed=seed,
+        )  # fmt: skip
+        return frame.assign(number=number), {}
+
+    @cached_property
+    def _book(self):
+        from ragft.evaluation.outcomes import FactBook
+
+        return FactBook(self.task.corpus.facts)
+
+    def _asked(self, arm: str, probe: str, number: int, seed: int) -> tuple[Arm, list[Question]]:
+        name = probe.removesuffix("_old")
+        built = self._prepared(arm, seed)
+        if probe != name:
+            built.library = copy.copy(built.library)
+            built.library.as_of = False  # the index keeps every version, and shows any
+        if name == "reworded":
+            return built, self.questions.worded(REWORDINGS[number])
+        if name == "repeated":
+            built.decoding = replace(
+                built.decoding, temperature=REPEAT_TEMPERATURE, seed=1 + number
+            )
+            return built, self.questions.of("asked")
+        if name == "sampled":
+            built.decoding = replace(
+                built.decoding, temperature=SAMPLE_TEMPERATURE, seed=1 + number
+            )
+            return built, self.questions.of("asked") + self.questions.of("neighbours")
+        if name.startswith("two_hop_"):
+            questions = self.questions.of("two_hop")
+            return self._given(questions, name.removeprefix("two_hop_")), questions
+        return built, self.questions.of(name)
+
+    def _prepared(self, arm: str, seed: int) -> Arm:
+        built = self.grid.build(arm, seed)
+        teaches = getattr(built, "teaches", "")
+        built.prepare(self.task.corpus, self.grid.examples(teaches) if teaches else ())
+        return built
+
+    def _given(self, questions: Sequence[Question], which: str) -> Arm:
+        """Return RAG that is handed both documents of a two-hop question, or one of them."""
+        from ragft.arms.given import Given
+        from ragft.chunking import chunk
+
+        by_id, shown = self.task.corpus.by_id, {}
+        for question in questions:
+            passages = chunk([by_id[i] for i in question.supporting], strategy="whole")
+            parts = {"both": passages, "first": passages[:1], "second": passages[1:]}
+            shown[question.id] = parts[which]
+        return Given(passages=shown, **self.grid.decoding())
+
+
+def _summed_up(
+    frames: Sequence[pd.DataFrame], sizes: Profile
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    import pandas as pd
+
+    answers = pd.concat(frames, ignore_index=True)
+    where = ["arm", "condition", "number", "seed", "question_id", "cluster", "text"]
+    rated = scored(answers, [*where, "completion_tokens", "entropy", "logprob"])
+    rated = pd.concat([rated, _agreements(rated)], ignore_index=True)
+    rows = []
+    once = rated[~rated["condition"].str.match("reworded|repeated|sampled")]
+    for (arm, condition), part in once.groupby(["arm", "condition"], sort=False):
+        for measure in MEASURES:
+            found = effects.mean(part, measure, sizes)
+            if found is not None:
+                place = {"arm": arm, "condition": condition, "measure": measure}
+                rows.append({**place, **found.to_dict()})
+    found = {"quantities": quantities(rated, sizes), "risk": risk_curves(Rated(rated, sizes))}
+    return answers, {"summary": rows, **found}
+
+
+def _agreements(rated: pd.DataFrame) -> pd.DataFrame:
+    """Return a row a question: the agreement of its answers over wordings and repeats.
+
+    The conditions are 'agreement' and 'agreement_old' (old versions in the index); the
+    agreement over wordings alone and over repeats alone stands under names of its own.
+    """
+    import pandas as pd
+
+    from ragft.evaluation.consistency import agreement
+
+    found = []
+    for ending in ("", "_old"):
+        ways = {
+            "agreement": ("reworded", "repeated"),
+            "agreement_reworded": ("reworded",),
+            "agreement_repeated": ("repeated",),
+        }
+        for name, kinds in ways.items():
+            mine = rated[rated["condition"].isin([f"{kind}{ending}" for kind in kinds])]
+            keys = ["arm", "seed", "question_id", "cluster"]
+            if len(mine):
+                texts = mine.groupby(keys, sort=False)["text"].agg(list).reset_index()
+                texts["agreement"] = [agreement(t) for t in texts.pop("text")]
+                found.append(texts.assign(condition=f"{name}{ending}", number=0))
+    return pd.concat(found, ignore_index=True) if found else pd.DataFrame()
