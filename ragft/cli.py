@@ -47,6 +47,7 @@ def parser() -> argparse.ArgumentParser:
     _add_run(commands)
     _add_compare(commands)
     _add_retrieve(commands)
+    _add_explain(commands)
     _add_corpus(commands)
     _add_doctor(commands)
     _add_model(commands)
@@ -192,6 +193,39 @@ def _retrieve(options: argparse.Namespace) -> int:
     if options.run_file:
         found.write_trec_run(options.run_file)
     _print(options, found.to_dict(), retrieval_text(found.to_dict()))
+    return 0
+
+
+def _add_explain(commands: Any) -> None:
+    command = _command(commands, "explain", _explain, "show what led to one answer, step by step")
+    command.add_argument("question", metavar="QUESTION", help="its text, or its id in the corpus")
+    command.add_argument("--corpus", default="world", metavar="world|packages:NAME[==V1,V2]|FILE")
+    command.add_argument("--questions", metavar="FILE", help="JSONL; needed with a FILE corpus")
+    command.add_argument("--arm", default="rag", help="rag, raft or finetuned_rag")
+    command.add_argument("--model", help="embedded, resident, a Hugging Face id or a folder")
+    command.add_argument("--facts", type=int, help="facts trained and asked about")
+    command.add_argument("--profile", default="cpu", choices=PROFILES)
+    _json_option(command)
+
+
+def _explain(options: argparse.Namespace) -> int:
+    from ragft.experiments.tracing import explain
+    from ragft.profiles import profile
+    from ragft.report import explanation_text
+
+    if options.facts is not None and options.facts < 1:
+        raise RagftError(f"--facts {options.facts}: at least 1")
+    sizes = profile(options.profile)
+    found = explain(
+        options.question,
+        options.arm,
+        options.corpus,
+        model=options.model or sizes.model,
+        questions=options.questions,
+        facts=options.facts,
+        base=sizes,
+    )
+    _print(options, found.to_dict(), explanation_text(found))
     return 0
 
 

@@ -243,8 +243,8 @@ FRESHNESS = {
     "T11": ("answered_after_deletion_adapter_minus_index", "04_freshness_drift"),
 }
 HALLUCINATION = {
-    "05_hallucination": "H1 H7 H13 H14 X1 P4 P6 P10 P12",
-    "05_probes": "H3 H6 H10 H11 P9",
+    "05_hallucination": "H1 H7 H13 X1 P4 P6 P10 P12",
+    "05_probes": "H3 H6 H10 H11 H14 P9",
     "05_teaching": "H4 H9 H12 T6 X4",
     "05_measures": "M1",
 }

@@ -50,6 +50,29 @@ def test_compare_prints_a_table_with_intervals(tmp_path, capsys, monkeypatch):
     assert [row["arm"] for row in json.loads(capsys.readouterr().out)["arms"]] == ["prompt", "rag"]
 
 
+def test_explain_shows_the_steps_of_one_answer(tmp_path, capsys, monkeypatch):
+    from tests.conftest import save_tiny_model
+
+    monkeypatch.chdir(tmp_path)
+    model = str(save_tiny_model(tmp_path / "m", max_position_embeddings=2048))
+    docs, asked = documents(tmp_path)
+    options = ["--corpus", docs, "--questions", asked, "--profile", "smoke", "--model", model]
+    assert main(["explain", "q3", *options]) == 0
+    text = capsys.readouterr().out
+    assert "question: What does item 3 cost? (q3)" in text and "rank: bm25 1" in text
+    assert "Passages shown, as in the prompt" in text and "d3[0:21]" in text
+    assert text.rstrip().endswith("Question: What does item 3 cost?\nAnswer:")
+    assert main(["explain", "What does  Item 3 cost?", *options, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["question"]["id"] == "q3" and found["right_answers"] == ["8 coins"]
+    assert found["right"][0]["ranks"] == {"bm25": 1} and len(found["shown"]) == 4
+    assert found["cause"] in ("read wrongly", "wrongly refused"), "random weights are never right"
+    assert main(["explain", "Who sells \x1b[31mitems?", *options]) == 0
+    text = capsys.readouterr().out
+    assert "cause: unknown: no answer key" in text and "Who sells items?" in text
+    assert "\x1b" not in text and not (tmp_path / "results").exists()
+
+
 def test_corpus_writes_files_that_compare_can_read(tmp_path, capsys):
     assert main(["corpus", "world", "--out", str(tmp_path), "--facts", "5", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
@@ -72,6 +95,10 @@ def test_doctor_names_versions_and_models(capsys):
         (["compare", "--facts", "0"], "--facts 0"),
         (["compare", "--arms", "magic", "--out", "{tmp}"], "unknown arm 'magic'"),
         (["run", "no_such.ipynb"], "no_such.ipynb"),
+        (["explain", "q", "--arm", "oracle"], "arm 'oracle': it makes no search"),
+        (["explain", "q", "--facts", "0"], "--facts 0"),
+        (["explain", " ", "--profile", "smoke"], "question: it is empty"),
+        (["explain", "q", "--corpus", "{tmp}/none.jsonl"], "needs --questions"),
         (["model", "evaluate", "--model", "{tmp}/none"], "none"),
         (["compare", "--corpus", "{tmp}/empty.jsonl", "--questions", "q"], "empty.jsonl"),
     ],
@@ -85,7 +112,7 @@ def test_errors_are_one_message_and_a_status(arguments, message, tmp_path, capsy
 
 
 @pytest.mark.parametrize(
-    "command", ["reproduce", "run", "compare", "retrieve", "corpus", "doctor", "model"]
+    "command", ["reproduce", "run", "compare", "retrieve", "explain", "corpus", "doctor", "model"]
 )
 def test_every_command_explains_itself(command, capsys):
     with pytest.raises(SystemExit) as ended:

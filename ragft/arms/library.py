@@ -6,12 +6,17 @@ they all see the same hits.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from datetime import date
+from typing import TypeVar
 
 from ragft.chunking import chunk
 from ragft.corpora.corpus import Corpus
+from ragft.retrieval.candidates import Candidate
 from ragft.retrieval.index import EmbedsTexts, HybridIndex
-from ragft.types import Changes, Document, Hit, Question, RefreshCost
+from ragft.types import Changes, Document, Hit, Passage, Question, RefreshCost
+
+Found = TypeVar("Found", list[Hit], list[Candidate])
 
 
 class Library:
@@ -69,12 +74,32 @@ class Library:
 
         `timings` gets the milliseconds of the stages 'embed' and 'search' added.
         """
-        found: list[list[Hit]] = [[] for _ in questions]
+        return self._by_day(
+            questions,
+            lambda texts, day: self.index.search(texts, top_k=top_k, as_of=day, timings=timings),
+        )
+
+    def explain(self, questions: Sequence[Question], top_k: int) -> list[list[Candidate]]:
+        """Return what a search for `top_k` passages considers for each question, stage by stage."""
+        depth = max(top_k, self.index.depth)
+        return self._by_day(
+            questions, lambda texts, day: self.index.explain(texts, as_of=day, depth=depth)
+        )
+
+    def may_find(self, passage: Passage, question: Question) -> bool:
+        """Tell whether a search for the question looks at a passage, were it in the index."""
+        day = question.asked_on if self.as_of else None
+        return day is None or passage.holds_on(day)
+
+    def _by_day(
+        self, questions: Sequence[Question], search: Callable[[list[str], date | None], list[Found]]
+    ) -> list[Found]:
+        """Search once for all questions that are asked on the same day."""
+        found: list[Found] = [[] for _ in questions]
         days = dict.fromkeys(q.asked_on if self.as_of else None for q in questions)
         for day in days:
             rows = [n for n, q in enumerate(questions) if not self.as_of or q.asked_on == day]
             texts = [questions[n].text for n in rows]
-            hits = self.index.search(texts, top_k=top_k, as_of=day, timings=timings)
-            for n, mine in zip(rows, hits, strict=True):
+            for n, mine in zip(rows, search(texts, day), strict=True):
                 found[n] = mine
         return found

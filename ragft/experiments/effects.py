@@ -6,7 +6,7 @@ questions that only one side has are treated alike everywhere.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ragft.evaluation.statistics import Difference, Interval, paired_difference, seed_interval
@@ -31,6 +31,32 @@ def mean(part: pd.DataFrame, score: str, sizes: Profile) -> Interval | None:
     if part.empty or part[score].isna().all():
         return None
     return seed_interval(*score_matrix(part, score), sizes.level, sizes.n_boot)
+
+
+def summary(
+    rated: pd.DataFrame, by: Sequence[str], measures: Sequence[str], sizes: Profile
+) -> list[dict[str, Any]]:
+    """Return a row per group and measure: the mean with its interval, as a record holds it.
+
+    A measure that no row of a group has a value for (not applicable, undefined) has no row.
+    """
+    rows = []
+    for key, part in rated.groupby(list(by), sort=False):
+        for measure in measures:
+            found = mean(part, measure, sizes)
+            if found is not None:
+                place = dict(zip(by, key, strict=True))
+                rows.append({**place, "measure": measure, **found.to_dict()})
+    return rows
+
+
+def summary_frame(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
+    """Return the rows of `summary` as a frame, undefined numbers as NaN."""
+    import pandas as pd
+
+    limits = ["mean", "low", "high", "se_seed"]
+    frame = pd.DataFrame(rows)
+    return frame.assign(**frame[limits].astype(float))
 
 
 def difference(

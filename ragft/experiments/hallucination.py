@@ -137,11 +137,7 @@ def hallucination(
         hashes={"corpus": task.content_hash, "model": work.grid.model_hash},
         progress=progress,
     )
-    import pandas as pd
-
-    summary = pd.DataFrame(found.results["summary"])
-    limits = ["mean", "low", "high", "se_seed"]
-    summary[limits] = summary[limits].astype(float)
+    summary = effects.summary_frame(found.results["summary"])
     return Hallucination(
         summary, found.answers, found.results["quantities"], found.folder, found.record
     )
@@ -252,11 +248,5 @@ def _summed_up(
     own = ["citation_precision", "citation_recall", "canary"]
     where = ["arm", "condition", "seed", "question_id", "cluster", "text", "found"]
     rated = scored(answers, [*where, *own])
-    rows = []
-    for (arm, condition), part in rated.groupby(["arm", "condition"], sort=False):
-        for measure in MEASURES:
-            found = effects.mean(part, measure, sizes)
-            if found is not None:
-                place = {"arm": arm, "condition": condition, "measure": measure}
-                rows.append({**place, **found.to_dict()})
+    rows = effects.summary(rated, ["arm", "condition"], MEASURES, sizes)
     return answers, {"summary": rows, "quantities": quantities(rated, sizes)}

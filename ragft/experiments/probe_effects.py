@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from ragft.evaluation.statistics import Difference, Interval
+from ragft.evaluation.statistics import Difference, Interval, mean_interval
+from ragft.evaluation.tracing import UNTRACEABLE
 from ragft.experiments import effects
 from ragft.experiments.hallucination_effects import Rated
 from ragft.profiles import Profile
@@ -35,7 +36,7 @@ def quantities(rows: pd.DataFrame, sizes: Profile) -> dict[str, Any]:
     ----------
     rows : pandas.DataFrame
         One judged answer a row: arm, condition (the probe), number, seed, question_id, cluster,
-        text, the scores, entropy, logprob and completion_tokens; and rows of agreement.
+        text, the scores, cause, entropy, logprob and completion_tokens; and rows of agreement.
     sizes : Profile
 
     Returns
@@ -122,6 +123,15 @@ def _signals(rated: Rated) -> Iterator[tuple]:
         )  # fmt: skip
 
 
+def failures_traced_rag(rated: Rated) -> Interval | None:
+    """H14: share of RAG's wrong answers, all probes together, that have one step as their cause."""
+    rows = rated.rows[(rated.rows["arm"] == "rag") & rated.rows["cause"].notna()]
+    if rows.empty:
+        return None
+    traced = (rows["cause"] != UNTRACEABLE).astype(float)
+    return mean_interval(traced, rows["cluster"], rated.sizes.level, rated.sizes.n_boot)
+
+
 def wrong_at_equal_abstention(rated: Rated) -> Difference | None:
     """Wrong share of fine-tuned minus RAG, each answering as many of the same questions."""
     from ragft.evaluation.uncertainty import risk_difference
@@ -199,6 +209,7 @@ EFFECTS: dict[str, Callable[[Rated], Interval | None]] = {
         two_hop_both_minus_one,
         agreement_finetuned_minus_rag,
         agreement_rag_old_minus_current,
+        failures_traced_rag,
         wrong_at_equal_abstention,
     )
 }

@@ -22,6 +22,7 @@ from ragft.experiments.grid import TRAINED, Grid
 from ragft.experiments.hallucination_effects import Rated
 from ragft.experiments.probe_effects import quantities, risk_curves
 from ragft.experiments.tasks import Task, asked_world, world_task
+from ragft.experiments.tracing import trace
 from ragft.profiles import Profile, profile
 from ragft.records import Records, content_key
 from ragft.types import Question, RagftError
@@ -121,8 +122,6 @@ def probes(
     RagftError
         An unknown arm or probe, or one twice, or a number below 0.
     """
-    import pandas as pd
-
     for name, given, known in (("arms", arms, ARMS), ("sets", sets, PROBES)):
         if not set(given) <= set(known) or len(set(given)) < len(given) or not given:
             raise RagftError(f"{name}={list(given)}: choose of {', '.join(known)}, none twice")
@@ -145,9 +144,7 @@ def probes(
         hashes={"corpus": work.task.content_hash, "model": work.grid.model_hash},
         progress=progress,
     )  # fmt: skip
-    summary = pd.DataFrame(found.results["summary"])
-    limits = ["mean", "low", "high", "se_seed"]
-    summary[limits] = summary[limits].astype(float)
+    summary = effects.summary_frame(found.results["summary"])
     return Probed(summary, found.answers, found.results["quantities"], found.folder, found.record)
 
 
@@ -239,11 +236,12 @@ class _Work:
     ) -> tuple[pd.DataFrame, dict[str, Any]]:
         """Ask one arm one set of questions in one way, and judge the answers."""
         built, questions = self._asked(arm, probe, number, seed)
+        answers = built.answer(questions)
         frame = answers_frame(
-            questions, built.answer(questions), self._book, arm=arm, day=self.task.day,
-            condition=probe, seed=seed,
-        )  # fmt: skip
-        return frame.assign(number=number), {}
+            questions, answers, self._book, arm=arm, day=self.task.day, condition=probe, seed=seed
+        )
+        causes = trace(built, questions, answers)["cause"] if probe in PROBES else None
+        return frame.assign(number=number, cause=causes), {}
 
     @cached_property
     def _book(self):
@@ -298,20 +296,20 @@ def _summed_up(
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     import pandas as pd
 
+    from ragft.evaluation.tracing import causes
+
     answers = pd.concat(frames, ignore_index=True)
     where = ["arm", "condition", "number", "seed", "question_id", "cluster", "text"]
-    rated = scored(answers, [*where, "completion_tokens", "entropy", "logprob"])
+    rated = scored(answers, [*where, "completion_tokens", "entropy", "logprob", "cause"])
     rated = pd.concat([rated, _agreements(rated)], ignore_index=True)
-    rows = []
     once = rated[~rated["condition"].str.match("reworded|repeated|sampled")]
-    for (arm, condition), part in once.groupby(["arm", "condition"], sort=False):
-        for measure in MEASURES:
-            found = effects.mean(part, measure, sizes)
-            if found is not None:
-                place = {"arm": arm, "condition": condition, "measure": measure}
-                rows.append({**place, **found.to_dict()})
-    found = {"quantities": quantities(rated, sizes), "risk": risk_curves(Rated(rated, sizes))}
-    return answers, {"summary": rows, **found}
+    traced = causes(answers[answers["condition"].isin(PROBES)], ("arm", "condition"))
+    return answers, {
+        "summary": effects.summary(once, ["arm", "condition"], MEASURES, sizes),
+        "quantities": quantities(rated, sizes),
+        "risk": risk_curves(Rated(rated, sizes)),
+        "causes": traced.to_dict("records"),
+    }
 
 
 def _agreements(rated: pd.DataFrame) -> pd.DataFrame:

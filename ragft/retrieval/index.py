@@ -15,6 +15,7 @@ from typing import Protocol
 import numpy as np
 
 from ragft.retrieval.bm25 import BM25, tokenize
+from ragft.retrieval.candidates import Candidate, Ranking, merged
 from ragft.retrieval.dense import Embedder, inner_product_search
 from ragft.retrieval.filters import Filter
 from ragft.retrieval.fusion import reciprocal_rank_fusion
@@ -23,7 +24,7 @@ from ragft.types import Hit, Passage, RagftError, RefreshCost
 
 RETRIEVERS = ("hybrid", "bm25", "dense")
 Timings = MutableMapping[str, float]
-Found = Iterator[tuple[np.ndarray, np.ndarray]]
+Found = Iterator[Ranking]
 
 
 class EmbedsTexts(Protocol):
@@ -210,6 +211,48 @@ class HybridIndex:
             hits = [self._hits(*pair) for pair in found] or [[] for _ in queries]
         return hits[0] if isinstance(query, str) else hits
 
+    def explain(
+        self,
+        query: str | Sequence[str],
+        as_of: date | str | None = None,
+        collection: str | None = None,
+        depth: int | None = None,
+    ) -> list[Candidate] | list[list[Candidate]]:
+        """Show what a search considers: the candidates of every stage, with ranks and scores.
+
+        Parameters
+        ----------
+        query, as_of, collection
+            As for `search`.
+        depth : int, optional
+            Passages of each ranking that are candidates; the index's own `depth` where None. A
+            search goes deeper only for a larger `top_k`: give that here to see what it saw.
+
+        Returns
+        -------
+        list of Candidate, or one such list per query
+            In the order in which `search` returns them. A BM25 score of exactly 0 makes no
+            candidate: no telling word is shared (a search by BM25 alone still lists and counts
+            such passages). Empty where nothing may be found.
+
+        Raises
+        ------
+        RagftError
+            A blank query, a depth below 1, a day that is not one.
+        """
+        depth = self.depth if depth is None else depth
+        queries = _checked(query, depth, "depth")
+        self.build()
+        rows = self._filter.rows(as_of, collection)
+        found: list[list[Candidate]] = [[] for _ in queries]
+        if queries and self._passages:
+            dense = self.retriever != "bm25"
+            vectors = self.embedder.embed(queries, cached=False) if dense else None
+            for n, stages in enumerate(self._staged(queries, vectors, depth, rows)):
+                considered = merged(self._ordered, stages)
+                found[n] = [c for c in considered if c.scores.get("bm25") != 0]
+        return found[0] if isinstance(query, str) else found
+
     def _embed(self, texts: Iterable[str]) -> tuple[int, int]:
         unseen = list(dict.fromkeys(t for t in texts if t not in self._row_of))
         if not unseen:
@@ -245,16 +288,28 @@ class HybridIndex:
     def _fused(
         self, queries: list[str], vectors: np.ndarray, k: int, rows: np.ndarray | None
     ) -> Found:
-        depth = max(k, self.depth)
-        lexical = self._lexical(queries, depth, rows)
-        dense = inner_product_search(vectors, self._vectors, depth, rows)
-        for (words, scores), (near, _) in zip(lexical, dense, strict=True):
-            # A score of exactly 0 means that no telling word is shared: such passages come in the
-            # order of the index, which must not count as a vote. Dense search fills the places.
-            fused = reciprocal_rank_fusion(
-                [words[scores != 0].tolist(), near.tolist()], k=self.rrf_k
-            )[:k]
-            yield np.array([i for i, _ in fused], dtype=np.int64), np.array([s for _, s in fused])
+        for stages in self._staged(queries, vectors, max(k, self.depth), rows):
+            found, scores = stages["hybrid"]
+            yield found[:k], scores[:k]
+
+    def _staged(
+        self, queries: list[str], vectors: np.ndarray | None, depth: int, rows: np.ndarray | None
+    ) -> Iterator[dict[str, Ranking]]:
+        """Yield for each query the ranking of every stage, the one that decides last."""
+        parts: dict[str, Found] = {}
+        if self.retriever != "dense":
+            lexical = self._lexical(queries, depth, rows)
+            parts["bm25"] = lexical if self.retriever == "bm25" else map(_telling, lexical)
+        if self.retriever != "bm25":
+            parts["dense"] = inner_product_search(vectors, self._vectors, depth, rows)
+        for found in zip(*parts.values(), strict=True):
+            stages = dict(zip(parts, found, strict=True))
+            if self.retriever == "hybrid":
+                rankings = [positions.tolist() for positions, _ in found]
+                fused = reciprocal_rank_fusion(rankings, k=self.rrf_k)
+                order = np.array([i for i, _ in fused], dtype=np.int64)
+                stages["hybrid"] = order, np.array([score for _, score in fused])
+            yield stages
 
     def _hits(self, indices: np.ndarray, scores: np.ndarray) -> list[Hit]:
         pairs = zip(indices.tolist(), scores.tolist(), strict=True)
@@ -269,13 +324,20 @@ def searched_text(passage: Passage) -> str:
     return f"{passage.title}\n{passage.text}" if passage.title else passage.text
 
 
-def _checked(query: str | Sequence[str], top_k: int) -> list[str]:
+def _telling(ranking: Ranking) -> Ranking:
+    # A score of exactly 0 means that no telling word is shared: such passages come in the
+    # order of the index, which must not count as a vote. Dense search fills the places.
+    positions, scores = ranking
+    return positions[scores != 0], scores[scores != 0]
+
+
+def _checked(query: str | Sequence[str], count: int, name: str = "top_k") -> list[str]:
     queries = [query] if isinstance(query, str) else list(query)
     for number, text in enumerate(queries):
         if not text.strip():
             raise RagftError(f"search: query {number} is empty; give it some words.")
-    if not isinstance(top_k, int) or top_k < 1:
-        raise RagftError(f"search: top_k must be a whole number of at least 1, not {top_k!r}.")
+    if not isinstance(count, int) or count < 1:
+        raise RagftError(f"search: {name} must be a whole number of at least 1, not {count!r}.")
     return queries
 
 

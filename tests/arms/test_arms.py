@@ -131,6 +131,28 @@ def test_a_refreshed_library_forgets_and_learns():
     assert {p.doc_id for p in made.index.passages} == {"a@1", "b@0"}
 
 
+def test_a_library_explains_its_searches_as_of_the_day_asked():
+    asked = [ASKED, replace(ASKED, asked_on=OLD), ASKED]
+    for made in (library(), library(as_of=False)):
+        for found, hits in zip(made.explain(asked, 3), made.search(asked, 3, {}), strict=True):
+            stood = [(c.passage, c.ranks["bm25"]) for c in found]
+            assert stood and stood == [(h.passage, h.rank) for h in hits if h.score != 0]
+    dated, always = library(), library(as_of=False)
+    assert [c.passage.doc_id for c in always.explain(asked, 3)[1]] == ["a@0", "a@1"]
+    (new,) = [p for p in dated.index.passages if p.doc_id == "a@1"]
+    assert dated.may_find(new, ASKED) and not dated.may_find(new, asked[1])
+    assert always.may_find(new, asked[1]) and dated.may_find(new, replace(ASKED, asked_on=None))
+
+
+def test_a_library_looks_as_deep_as_its_searches(monkeypatch):
+    made, depths = library(), []
+    monkeypatch.setattr(made.index, "explain", lambda texts, as_of, depth: depths.append(depth) or
+                        [[] for _ in texts])  # fmt: skip
+    for top_k in (1, 100, 101):
+        made.explain([ASKED], top_k)
+    assert depths == [100, 100, 101]
+
+
 def test_preparing_the_same_corpus_twice_costs_nothing():
     made = library()
     assert made.prepare(CORPUS).seconds == 0

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from ragft.retrieval.bm25 import BM25, tokenize
 from ragft.retrieval.index import RETRIEVERS, HybridIndex, searched_text
 from ragft.types import Passage, RagftError
+from tests.retrieval.conftest import WordEmbedder
 
 
 def passage(number, text, title="", collection="", start=None, end=None, doc=None):
@@ -214,12 +215,80 @@ def test_ties_keep_the_order_of_the_passages(letters, k):
     assert order == sorted(order) and len(hits) == min(k, len(letters))
 
 
+def named(candidates):
+    return [c.passage.doc_id for c in candidates]
+
+
+def test_candidates_show_rank_and_score_at_every_stage_by_hand(word_embedder):
+    index = HybridIndex(FRUIT[1:], embedder=word_embedder)
+    first, second, third = index.explain("bananas")
+    assert (first.passage, first.ranks) == (FRUIT[1], {"bm25": 1, "dense": 1, "hybrid": 1})
+    assert second.ranks == {"dense": 2, "hybrid": 2} and third.ranks == {"dense": 3, "hybrid": 3}
+    fused = [c.scores["hybrid"] for c in (first, second, third)]
+    assert fused == pytest.approx([2 / 11, 1 / 12, 1 / 13])
+    assert first.scores["bm25"] == index._bm25.scores(["bananas"])[0] > 0
+    vectors = word_embedder.embed(["bananas", FRUIT[1].text])
+    assert first.scores["dense"] == pytest.approx(float(vectors[0] @ vectors[1]))
+
+
+@pytest.mark.parametrize("retriever", ["bm25", "dense"])
+def test_a_retriever_has_its_own_stage_alone(retriever, word_embedder):
+    index = HybridIndex(FRUIT, retriever=retriever, embedder=word_embedder)
+    hits = index.search("red cherries and apples", top_k=2)
+    found = index.explain("red cherries and apples")[:2]
+    assert [(c.passage, c.ranks, c.scores) for c in found] == [
+        (h.passage, {retriever: h.rank}, {retriever: h.score}) for h in hits
+    ]
+
+
+WORDS = st.lists(st.sampled_from("abcdef"), min_size=1, max_size=4).map(" ".join)
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(WORDS, min_size=1, max_size=12), WORDS, st.integers(1, 14), st.integers(1, 5))
+def test_the_candidates_are_what_the_search_returns(texts, query, k, depth):
+    passages = [passage(i, text) for i, text in enumerate(texts)]
+    for retriever in RETRIEVERS:
+        index = HybridIndex(passages, retriever=retriever, embedder=WordEmbedder(), depth=depth)
+        hits = index.search(query, top_k=k)
+        found = index.explain(query, depth=max(k, depth))
+        # By BM25 alone, passages that share no telling word are listed too.
+        told = [(h.passage, h.rank, h.score) for h in hits if retriever != "bm25" or h.score != 0]
+        stood = [(c.passage, c.ranks[retriever], c.scores[retriever]) for c in found]
+        assert stood[: len(told)] == told
+        assert [rank for _, rank, _ in stood] == sorted({rank for _, rank, _ in stood})
+
+
+def test_candidates_go_as_deep_as_each_ranking_does(word_embedder):
+    passages = [passage(i, "red " * (9 - i)) for i in range(9)]
+    index = HybridIndex(passages, embedder=word_embedder, depth=3)
+    assert all(max(c.ranks[s] for s in ("bm25", "dense") if s in c.ranks) <= 3
+               for c in index.explain("red"))  # fmt: skip
+    assert len(index.explain("red")) < 9 == len(index.explain("red", depth=9))
+
+
+def test_candidates_are_filtered_and_come_one_list_a_query(word_embedder):
+    for retriever in RETRIEVERS:
+        index = HybridIndex(DATED, retriever=retriever, embedder=word_embedder)
+        assert set(named(index.explain("price", as_of="2020-12-31"))) == {"d1", "d3"}
+        assert named(index.explain("price", collection="blog")) == ["d3"]
+        assert index.explain("price", collection="none such") == []
+        both = index.explain(["price 3", "unknown"])
+        assert [named(found)[0] for found in both] == ["d2", "d3"]
+        assert all(set(named(found)) <= {"d0", "d1", "d2", "d3"} for found in both)
+        assert index.explain([]) == []
+        empty = HybridIndex(retriever=retriever, embedder=word_embedder)
+        assert empty.explain("a") == [] and empty.explain(["a", "b"]) == [[], []]
+
+
 @pytest.mark.parametrize(
     ("action", "message"),
     [
         (lambda i: i.search(" \n"), "query 0 is empty"),
         (lambda i: i.search(["red", ""]), "query 1 is empty"),
         (lambda i: i.search("red", top_k=0), "top_k must be .* not 0"),
+        (lambda i: i.explain(["red", " "]), "query 1 is empty"),
+        (lambda i: i.explain("red", depth=0), "depth must be .* not 0"),
         (lambda i: i.search("red", as_of="soon"), "as_of 'soon' is not a day"),
         (lambda i: i.upsert([passage(8, "x"), passage(8, "y")]), "two passages with one id"),
         (lambda i: HybridIndex(retriever="sparse"), "unknown retriever 'sparse'"),

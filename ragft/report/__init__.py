@@ -1,0 +1,42 @@
+"""Results for people: text for a terminal, tables for a notebook, pictures with their records."""
+
+from ragft.report.explanations import View, explanation_html, explanation_text, printable
+from ragft.report.frames import (
+    by_group,
+    freshness_note,
+    hero_frame,
+    history_frame,
+    hits_frame,
+    last_day,
+    matrix_frame,
+    quantities_frame,
+    shares_frame,
+)
+from ragft.report.hallucination import (
+    doubts_frame,
+    examples_frame,
+    outcomes_frame,
+    positions_frame,
+    remedies_frame,
+    shares_table,
+)
+from ragft.report.publish import keep, model_line, publish
+from ragft.report.text import (
+    bench_text,
+    columns,
+    comparison_text,
+    doctor_text,
+    intervals_text,
+    number,
+    percent,
+    retrieval_text,
+)
+
+__all__ = [
+    "View", "bench_text", "by_group", "columns", "comparison_text", "doctor_text", "doubts_frame",
+    "examples_frame", "explanation_html", "explanation_text", "freshness_note", "hero_frame",
+    "history_frame", "hits_frame", "intervals_text", "keep", "last_day", "matrix_frame",
+    "model_line", "number", "outcomes_frame", "percent", "positions_frame", "printable",
+    "publish", "quantities_frame", "remedies_frame", "retrieval_text", "shares_frame",
+    "shares_table",
+]  # fmt: skip
