@@ -353,12 +353,23 @@ def _add_bench(commands: Any) -> None:
     one.add_argument("--repeats", type=int, default=3)
     one.add_argument("--record", metavar="FILE", help="keep the rows with their provenance")
     _json_option(one)
+    two = _command(actions, "answering", _bench_answering, "batches against one prompt at a time")
+    two.add_argument("--facts", type=int, default=100, help="questions, one a fact")
+    two.add_argument("--repeats", type=int, default=3)
+    two.add_argument("--record", metavar="FILE", help="keep the rows with their provenance")
+    _json_option(two)
 
 
 def _bench_refresh(options: argparse.Namespace) -> int:
     from ragft.bench.refresh import refresh
 
     return _bench(options, refresh(options.documents, options.share, options.repeats))
+
+
+def _bench_answering(options: argparse.Namespace) -> int:
+    from ragft.bench.answering import answering
+
+    return _bench(options, answering(options.facts, options.repeats))
 
 
 def _bench(options: argparse.Namespace, rows: list[dict[str, Any]]) -> int:

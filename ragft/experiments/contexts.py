@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 from functools import cached_property
 
 from ragft import prompts
@@ -112,9 +113,9 @@ class Contexts:
             "none": lambda q: (),
             "planted": self._planted,
         }
-        if base.startswith("position_"):
-            place = int(base.removeprefix("position_"))
-            return Condition(name, self._rows(lambda q: self._placed(q, place)))
+        place = base.removeprefix("position_")
+        if place != base and place.isdecimal():
+            return Condition(name, self._rows(lambda q: self._placed(q, int(place))))
         if base not in makers:
             raise RagftError(f"unknown condition {name!r}; choose of {', '.join(CONDITIONS)}")
         as_searched = base == "retrieved"
@@ -162,14 +163,15 @@ class Contexts:
             stating = [by_id[i] for i in answer.documents if i in by_id]
             if stating and not any(same_value(answer.text, other) for other in seen):
                 seen.append(answer.text)
-                found.append(max(stating, key=lambda d: str(d.valid_from)))
+                found.append(max(stating, key=lambda d: d.valid_from or date.min))
         return _whole(found[:count]) if len(found) >= count else []
 
     def _about(self, question: Question) -> set[str]:
         """Return the documents about a question's subject, all versions."""
         by_id = self.task.corpus.by_id
-        sources = {by_id[i].source for i in self._stating(question) if i in by_id} - {""}
-        return {d.id for source in sources for d in self._by_source[source]}
+        stating = {i for i in self._stating(question) if i in by_id}
+        sources = {by_id[i].source for i in stating} - {""}  # without one there are no versions
+        return stating | {d.id for source in sources for d in self._by_source[source]}
 
     def _stating(self, question: Question) -> set[str]:
         return {i for a in question.answers for i in a.documents} | set(question.supporting)

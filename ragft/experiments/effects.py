@@ -7,6 +7,7 @@ questions that only one side has are treated alike everywhere.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ragft.evaluation.statistics import Difference, Interval, paired_difference, seed_interval
@@ -65,6 +66,11 @@ def difference(
     """Return one − two over the questions that both have; None where there are none.
 
     A side with a single run stands against every seed of the other.
+
+    Raises
+    ------
+    RagftError
+        Both sides have several seeds, and not the same number.
     """
     shared = set(one["question_id"]) & set(two["question_id"])
     one, two = (part[part["question_id"].isin(shared)] for part in (one, two))
@@ -72,26 +78,50 @@ def difference(
         return None
     left, clusters = score_matrix(one, score)
     right, _ = score_matrix(two, score)
-    left, right = (x if len(x) == max(len(left), len(right)) else x[0] for x in (left, right))
-    return paired_difference(left, right, clusters, sizes.level, sizes.n_boot)
+    left, right = (x[0] if len(x) == 1 else x for x in (left, right))
+    found = paired_difference(left, right, clusters, sizes.level, sizes.n_boot)
+    return found if found.n else None
 
 
 def averaged(parts: Iterable[pd.DataFrame], score: str) -> pd.DataFrame:
     """Return one row a question and seed: the mean of its scores over several conditions.
 
-    Only questions that all conditions have.
+    Only questions that all conditions have; NaN where one of the scores is undefined.
     """
     import pandas as pd
 
     parts = list(parts)
     rows = pd.concat(parts, ignore_index=True)
     counts = rows.groupby("question_id")["condition"].nunique()
-    whole = counts.index[counts == rows["condition"].nunique()]
-    rows = rows[rows["question_id"].isin(whole)]
+    rows = rows[rows["question_id"].isin(counts.index[counts == len(parts)])]
     keys = ["seed", "question_id", "cluster"]
-    return rows.groupby(keys, sort=False, as_index=False)[score].mean()
+    sums = rows.groupby(keys, sort=False)[score].sum(min_count=len(parts))
+    return (sums / len(parts)).reset_index()
 
 
 def quantity(found: Interval | None, unit: str = "share", **more: Any) -> dict[str, Any] | None:
     """Return an interval as a record holds it; None where there is none."""
     return None if found is None else {**found.to_dict(), "unit": unit, **more}
+
+
+@dataclass(frozen=True)
+class Rated:
+    """Judged answers of an experiment, and how its intervals are made."""
+
+    rows: pd.DataFrame
+    sizes: Profile
+
+    def part(self, arm: str, condition: str) -> pd.DataFrame:
+        """Return the rows of one arm under one condition."""
+        return self.rows[(self.rows["arm"] == arm) & (self.rows["condition"] == condition)]
+
+    def difference(
+        self, one: tuple[str, str], two: tuple[str, str], score: str = "accuracy"
+    ) -> Difference | None:
+        """Return (arm, condition) one − two; None where either is missing."""
+        return difference(self.part(*one), self.part(*two), score, self.sizes)
+
+    def averaged(self, arm: str, conditions: tuple[str, ...], score: str) -> pd.DataFrame | None:
+        """Return a score averaged over conditions; None where one of them is missing."""
+        parts = [self.part(arm, condition) for condition in conditions]
+        return None if any(part.empty for part in parts) else averaged(parts, score)

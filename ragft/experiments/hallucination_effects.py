@@ -7,12 +7,12 @@ experiment does not have is left out, never 0.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ragft.evaluation.statistics import Difference, Interval
 from ragft.experiments import effects
 from ragft.experiments.contexts import PLACES, REMEDIES
+from ragft.experiments.effects import Rated
 from ragft.profiles import Profile
 
 if TYPE_CHECKING:
@@ -20,29 +20,6 @@ if TYPE_CHECKING:
 
 MISLEADING = ("old_2", "similar", "irrelevant")
 """Conditions in which passages conflict or miss the point (H1)."""
-
-
-@dataclass(frozen=True)
-class Rated:
-    """Judged answers of an experiment, and how its intervals are made."""
-
-    rows: pd.DataFrame
-    sizes: Profile
-
-    def part(self, arm: str, condition: str) -> pd.DataFrame:
-        """Return the rows of one arm under one condition."""
-        return self.rows[(self.rows["arm"] == arm) & (self.rows["condition"] == condition)]
-
-    def difference(
-        self, one: tuple[str, str], two: tuple[str, str], score: str = "accuracy"
-    ) -> Difference | None:
-        """Return (arm, condition) one − two; None where either is missing."""
-        return effects.difference(self.part(*one), self.part(*two), score, self.sizes)
-
-    def averaged(self, arm: str, conditions: tuple[str, ...], score: str) -> pd.DataFrame | None:
-        """Return a score averaged over conditions; None where one of them is missing."""
-        parts = [self.part(arm, condition) for condition in conditions]
-        return None if any(part.empty for part in parts) else effects.averaged(parts, score)
 
 
 def quantities(rows: pd.DataFrame, sizes: Profile) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ragft.evaluation.statistics import Difference, Interval, mean_interval
 from ragft.evaluation.tracing import UNTRACEABLE
 from ragft.experiments import effects
-from ragft.experiments.hallucination_effects import Rated
+from ragft.experiments.effects import Rated
 from ragft.profiles import Profile
 
 if TYPE_CHECKING:

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 from ragft.corpora.world import World
 from ragft.experiments import effects
 from ragft.experiments.cells import distinct, run_cells
+from ragft.experiments.effects import Rated
 from ragft.experiments.evaluate import answers_frame, scored
 from ragft.experiments.grid import TRAINED, Grid
-from ragft.experiments.hallucination_effects import Rated
 from ragft.experiments.probe_effects import quantities, risk_curves
 from ragft.experiments.tasks import Task, asked_world, world_task
 from ragft.experiments.tracing import trace

@@ -46,8 +46,12 @@ def keep(record: Mapping[str, Any], folder: str | Path, name: str) -> Path:
 def model_line(record: Mapping[str, Any]) -> str:
     """Return what a caption says of a record: model, seeds, hardware, date, commit."""
     machine = record["hardware"]
-    gpus = ", ".join(machine["gpus"] or []) or f"{machine['cores']} cores, {machine['cpu']}"
+    gpus = ", ".join(machine["gpus"] or []) or f"{_cores(machine['cores'])}, {machine['cpu']}"
     return (
         f"Model: {record['profile']['model']}. Training seeds: {len(record['seeds'])}. "
         f"95 % intervals over questions and seeds. {gpus}; {record['date'][:10]}."
     )
+
+
+def _cores(count: int) -> str:
+    return "1 core" if count == 1 else f"{count} cores"

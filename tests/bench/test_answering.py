@@ -1,0 +1,111 @@
+"""What the benchmark of answering compares; how long it takes is no test's matter."""
+
+import json
+
+import pytest
+
+from ragft.bench import answering as bench
+from ragft.bench.answering import _agreeing, _Plain, answering
+from ragft.cli import main
+from ragft.generation.local import LocalModel
+from ragft.types import RagftError
+from tests.conftest import save_tiny_model
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("models") / "roomy"
+    return str(save_tiny_model(folder, max_position_embeddings=4096))
+
+
+@pytest.fixture
+def heard(monkeypatch):
+    """The texts that each side was asked, in order."""
+    calls, generate, answer = [], LocalModel.generate, _Plain.answer
+
+    def ours(self, texts, **options):
+        calls.append(("ours", list(texts), options))
+        return generate(self, texts, **options)
+
+    def theirs(self, texts):
+        calls.append(("theirs", list(texts), {"max_new_tokens": self.max_new_tokens}))
+        return answer(self, texts)
+
+    monkeypatch.setattr(LocalModel, "generate", ours)
+    monkeypatch.setattr(_Plain, "answer", theirs)
+    return calls
+
+
+def test_both_sides_answer_the_same_prompts_in_turn_and_agree(model, heard):
+    (found,) = answering(5, repeats=2, model=model, max_new_tokens=6)
+    assert (found["stage"], found["size"]) == ("answering", 5)
+    assert 0 < found["low"] <= found["ratio"] <= found["high"]
+    assert "both agree on 5 of 5 answers" in found["note"]
+    assert [side for side, _, _ in heard] == ["theirs", "ours"] * 3
+    warm, *timed = [texts for _, texts, _ in heard[::2]]
+    assert [texts for _, texts, _ in heard[1::2]] == [warm, *timed]
+    assert timed[0] == timed[1] and len(set(timed[0])) == 5
+    assert {options["max_new_tokens"] for _, _, options in heard} == {6}
+    assert all(text.startswith("Answer from the passages") for text in timed[0])
+    assert all("[4]:" in text and "[5]" not in text for text in timed[0])
+
+
+def test_the_ratio_is_theirs_over_ours(model, monkeypatch):
+    """A clock that counts 30 seconds for theirs and 10 for ours."""
+    from contextlib import contextmanager
+    from types import SimpleNamespace
+
+    laps = iter([30.0, 10.0, 20.0, 10.0, 80.0, 20.0])
+
+    @contextmanager
+    def stopwatch():
+        yield SimpleNamespace(ms=next(laps))
+
+    monkeypatch.setattr(bench, "stopwatch", stopwatch)
+    (found,) = answering(2, repeats=3, model=model, max_new_tokens=2)
+    assert (found["ratio"], found["low"], found["high"]) == (3, 2, 4)
+
+
+def test_a_model_that_ends_early_is_stopped_on_both_sides(model, monkeypatch):
+    """The end token forced: both must stop and agree, and not go on to the last token."""
+    import torch
+
+    plain, ours = _Plain(model, 12), LocalModel.load(model, device="cpu")
+    for network in (plain.network, ours.network):
+        end = network.config.eos_token_id
+        head = network.lm_head
+        bias = torch.zeros(head.out_features)
+        bias[end] = 1e9
+        monkeypatch.setattr(head, "forward", lambda x, f=head.forward, b=bias: f(x) + b)
+    (said,) = ours.generate(["Who leads Tarmo?"], max_new_tokens=12)
+    assert plain.answer(["Who leads Tarmo?"]) == [said.text] == [""]
+    assert said.completion_tokens == 1
+
+
+def test_answers_that_differ_make_the_times_worthless():
+    same = ["a"] * 100
+    assert _agreeing(same, ["b", "b", "b", *same[3:]]) == 97
+    with pytest.raises(RagftError, match="4 of 100 answers differ .* at most 3%"):
+        _agreeing(same, ["b", "b", "b", "b", *same[4:]])
+
+
+def test_a_side_that_answers_something_else_is_noticed(model, monkeypatch):
+    monkeypatch.setattr(_Plain, "answer", lambda self, texts: ["nothing"] * len(texts))
+    with pytest.raises(RagftError, match="2 of 2 answers differ"):
+        answering(2, repeats=1, model=model, max_new_tokens=2)
+
+
+@pytest.mark.parametrize("size", [{"facts": 0}, {"repeats": 0}])
+def test_sizes_out_of_range_are_named(size):
+    with pytest.raises(RagftError, match="bench answering: . facts, . repeats; at least 1 of each"):
+        answering(**{"facts": 2, "repeats": 2, **size})
+
+
+def test_the_command_prints_json_alone_and_keeps_a_record(tmp_path, capsys):
+    kept = tmp_path / "bench.json"
+    options = ["--facts", "2", "--repeats", "1", "--record", str(kept)]
+    assert main(["bench", "answering", *options, "--json"]) == 0
+    (found,) = json.loads(capsys.readouterr().out)["bench"]
+    assert found["size"] == 2 and "both agree on 2 of 2" in found["note"]
+    record = json.loads(kept.read_text())
+    assert record["hardware"] and record["bench"] == [found]
