@@ -12,11 +12,14 @@ WORDS = (
 )
 
 
-def save_tiny_model(folder: Path, *, seed: int = 0, own_end: bool = False, **sizes: int) -> Path:
-    """Save a Llama with random weights and a BPE tokenizer; `own_end` makes it add its own end."""
+def save_tiny_model(
+    folder: Path, *, seed: int = 0, own_end: bool = False, family: str = "Llama", **sizes: int
+) -> Path:
+    """Save a model with random weights and a BPE tokenizer; `own_end` makes it add its own end."""
     import torch
+    import transformers
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
-    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+    from transformers import PreTrainedTokenizerFast
 
     bpe = Tokenizer(models.BPE())
     bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -36,7 +39,7 @@ def save_tiny_model(folder: Path, *, seed: int = 0, own_end: bool = False, **siz
         tokenizer_object=bpe, pad_token="<pad>", bos_token="<s>", eos_token="</s>"
     )
     tokenizer.save_pretrained(folder)
-    config = LlamaConfig(
+    config = getattr(transformers, f"{family}Config")(
         **{
             "vocab_size": len(tokenizer),
             "hidden_size": 32,
@@ -55,7 +58,7 @@ def save_tiny_model(folder: Path, *, seed: int = 0, own_end: bool = False, **siz
     )
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        LlamaForCausalLM(config).save_pretrained(folder)
+        getattr(transformers, f"{family}ForCausalLM")(config).save_pretrained(folder)
     return folder
 
 

@@ -29,6 +29,8 @@ FEW_CLUSTERS = 30
 """Below so many clusters a score (or t) interval replaces the bootstrap."""
 FEW_FREEDOM = 12
 """Below so many degrees of freedom (some clusters far larger than others), likewise."""
+FEW_CARRIERS = 10
+"""Where no more clusters than these carry the variance, likewise."""
 MANY_CLUSTERS = 2000
 """Above so many clusters score and t intervals say the same as the bootstrap, 100 times faster."""
 
@@ -129,11 +131,19 @@ def effective_n(estimate: Estimate, spread: np.ndarray, level: float) -> tuple[n
 
 
 def enough(estimate: Estimate, events: np.ndarray, others: np.ndarray, few: int) -> np.ndarray:
-    """Tell where a bootstrap can be trusted: clusters, their evenness, effective counts."""
-    with np.errstate(invalid="ignore"):
+    """Tell where a bootstrap can be trusted: clusters, their evenness, effective counts.
+
+    And how many clusters carry the variance: where one or two differ from all others, many
+    resamples hold neither, and a mean divided by an error of nearly 0 is any number.
+    """
+    residuals = (estimate.sums.totals - estimate.mean * estimate.sums.sizes) ** 2
+    with np.errstate(invalid="ignore", divide="ignore"):
         counts = np.minimum(events, others) >= few
         clusters = FEW_CLUSTERS <= estimate.clusters <= MANY_CLUSTERS
-        return counts & (estimate.freedom >= FEW_FREEDOM) & clusters
+        squares = (residuals**2).sum(axis=0)
+        carriers = np.where(squares > 0, residuals.sum(axis=0) ** 2 / squares, np.inf)
+        even = (estimate.freedom >= FEW_FREEDOM) & (carriers >= FEW_CARRIERS)
+        return counts & even & clusters
 
 
 def rate_limits(estimate: Estimate, level: float, n_boot: int, seed: int) -> Limits:

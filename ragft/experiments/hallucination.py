@@ -71,6 +71,22 @@ def lines_of(
     return lines + [("rag", name) for name in alone if "rag" in readers]
 
 
+TUNED = ("retrieved", "gold", "similar", "none")
+REAL = ("gold", "old_1", "similar", "irrelevant", "none")
+FULL = tuple(lines_of())
+"""Every arm under every condition, every remedy, every place."""
+REDUCED = (
+    *lines_of(
+        ("rag",), ("prompt", "finetuned", "prior"), remedied=("old_2",), places=(1, 5, 6, 10)
+    ),
+    *product(("finetuned_rag", "raft"), TUNED),
+)
+"""Lines that two minutes on two cores are enough for."""
+FULL_REAL = tuple(lines_of(READERS, ("prompt", "prior"), REAL, ("old_1",), ()))
+"""The conditions that make sense on the history of a package."""
+REDUCED_REAL = (("prompt", "none"), ("prior", "none"), *product(("rag",), REAL[:3]))
+
+
 @dataclass(frozen=True)
 class Hallucination:
     """What a hallucination experiment found; the frames are those of the record."""
@@ -92,7 +108,7 @@ def hallucination_task(sizes: Profile, facts: int | None = None, seed: int = 0) 
 def hallucination(
     task: Task,
     *,
-    lines: Sequence[Line] | None = None,
+    lines: Sequence[Line] = FULL,
     model: str = "embedded",
     seeds: Sequence[int] = (0, 1, 2),
     base: str | Profile = "cpu",
@@ -105,8 +121,8 @@ def hallucination(
     ----------
     task : Task
         From `hallucination_task` or `tasks.package_task`; its corpus holds old versions.
-    lines : sequence of (arm, condition), optional
-        From `lines_of`; all where None.
+    lines : sequence of (arm, condition)
+        From `lines_of`.
     model : str
         'embedded', 'resident', a Hugging Face id or a folder.
     seeds : sequence of int
@@ -120,7 +136,6 @@ def hallucination(
         An arm or condition that is not known or that cannot meet, a line twice, or a condition
         that applies to no question of the task.
     """
-    lines = lines_of() if lines is None else list(lines)
     _check(lines)
     sizes = profile(base, model=str(model), seeds=distinct(seeds))
     work = _Work(task, sizes, Records(out, smoke=sizes.name == "smoke"))

@@ -53,6 +53,8 @@ SAMPLE_TEMPERATURE = 1.0
 MEASURES = (
     "accuracy", "stale", "confused", "fabricated", "abstained", "hallucination", "agreement",
 )  # fmt: skip
+REDUCED: dict[str, Any] = {"arms": ("prompt", "rag", "finetuned"), "repeats": 2, "samples": 5}
+"""Settings that a minute on two cores is enough for."""
 VERSION = 1
 """Raised when the meaning of a probe changes, so that older cells are not reused."""
 Cell = tuple[str, str, int, int]

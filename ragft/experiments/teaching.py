@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FULL = tuple(PARTS)
-REDUCED = ("qa", "raw", "contradictions_30", "prompts", "quotes")
-"""Variants that show every effect but the refusals in a minute or two."""
+REDUCED = ("qa", "raw", "contradictions_30", "prompts")
+"""Variants that take two trainings besides the facts adapter's."""
 MEASURES = (
     "accuracy", "hallucination", "stale", "confused", "fabricated", "abstained",
     "verbatim", "refused", "leaked",

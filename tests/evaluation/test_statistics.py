@@ -274,3 +274,25 @@ def test_required_questions_gives_the_power_it_promises():
 def test_required_questions_refuses(options, text):
     with pytest.raises(RagftError, match=text):
         required_questions(**options)
+
+
+def test_one_cluster_that_differs_from_all_others_does_not_blow_up_a_rate():
+    # Each of 39 clusters has 2 of 3 right, one has 1 of 2: resamples without it have no variance.
+    scores = [1, 1, 0] * 39 + [1, 0]
+    clusters = [n // 3 for n in range(len(scores))]
+    found = mean_interval(scores, clusters)
+    assert found.method == "score" and 0.5 < found.low < found.mean < found.high < 0.8
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(30, 60),
+    st.lists(st.sampled_from([(1, 1, 0), (1, 0, 0), (1, 0), (1,), (0,)]), min_size=0, max_size=8),
+    st.sampled_from([(1, 1, 0), (1, 0), (1, 0, 0, 0)]),
+)
+def test_limits_of_a_rate_are_rates(alike, others, common):
+    groups = [common] * alike + others
+    scores = [score for group in groups for score in group]
+    clusters = [n for n, group in enumerate(groups) for _ in group]
+    found = mean_interval(scores, clusters, n_boot=500)
+    assert 0 <= found.low <= found.mean <= found.high <= 1

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ragft.experiments.effects import averaged, difference, mean, quantity
+from ragft.experiments.effects import averaged, difference, mean, quantity, summary, summary_frame
 from ragft.profiles import profile
 from ragft.types import RagftError
 
@@ -53,6 +53,29 @@ def test_clusters_are_those_of_the_rows():
 def test_a_mean_of_nothing_is_none_and_not_0(part):
     assert mean(part, "score", SIZES) is None
     assert quantity(mean(part, "score", SIZES)) is None
+
+
+# summary
+
+
+def test_a_summary_has_a_row_where_a_measure_is_defined():
+    parts = [
+        rows({"a": 1, "b": 0}).assign(arm="rag", canary=NAN),
+        rows({"a": NAN}, "planted").assign(arm="rag", canary=1.0),
+    ]
+    found = summary(pd.concat(parts), ("arm", "condition"), ("score", "canary"), SIZES)
+    assert [(r["condition"], r["measure"], r["mean"]) for r in found] == [
+        ("asked", "score", 0.5),
+        ("planted", "canary", 1.0),
+    ]
+    assert list(found[0])[:3] == ["arm", "condition", "measure"]
+
+
+def test_the_frame_of_a_summary_has_numbers_where_a_record_has_none():
+    found = summary(rows({"a": 1}), ("condition",), ("score",), SIZES)
+    assert found[0]["low"] is None  # a single cluster
+    frame = summary_frame(found)
+    assert frame["low"].isna().all() and frame["low"].dtype == frame["mean"].dtype == float
 
 
 # difference
@@ -107,8 +130,6 @@ def test_seeds_of_both_sides_are_paired():
 )
 def test_without_anything_shared_there_is_no_difference(one, two):
     assert difference(rows(one), rows(two), "score", SIZES) is None
-
-
 
 
 def test_without_a_question_that_both_have_a_value_for_there_is_no_difference():

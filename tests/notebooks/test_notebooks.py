@@ -1,5 +1,6 @@
 """The numbered notebooks run from top to bottom at the smoke profile."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,52 @@ def test_freshness_drift(given, tmp_path):
     assert run.status == "ran"
     for end in ("drift", "drift_stale", "drift_cost", "drift_hero", "packages"):
         assert (tmp_path / "figures" / f"04_freshness_{end}.png").exists()
+
+
+PICTURES = (
+    "hallucination", "hallucination_remedies", "hallucination_positions",
+    "hallucination_packages", "probes_risk", "teaching",
+)  # fmt: skip
+
+
+def hallucination(given, tmp_path):
+    from ragft.corpora.packages import package_history
+
+    given["package"] = "networkx==2.4,2.8.8"
+    try:
+        package_history("networkx", ["2.4", "2.8.8"])
+    except RagftError as error:
+        pytest.skip(f"no package index: {error}")
+    run = run_notebook(NOTEBOOKS / "05_hallucination.ipynb", tmp_path / "05.ipynb", given)
+    assert run.status == "ran"
+    for name in PICTURES:
+        assert (tmp_path / "figures" / f"05_{name}.png").exists()
+    return json.loads((tmp_path / "figures" / "data" / "05_hallucination.json").read_text())
+
+
+def test_hallucination(given, tmp_path):
+    record = hallucination(given, tmp_path)
+    measured = {(r["arm"], r["condition"], r["measure"]): r for r in record["results"]["summary"]}
+    assert measured["rag", "gold", "accuracy"]["mean"] > measured["rag", "none", "accuracy"]["mean"]
+
+
+def test_hallucination_of_a_model_that_knows_nothing(given, tmp_path):
+    from tests.conftest import save_tiny_model
+
+    sizes = {
+        "hidden_size": 16,
+        "intermediate_size": 32,
+        "max_position_embeddings": 16384,
+        "family": "Qwen2",
+    }
+    given["model"] = str(save_tiny_model(tmp_path / "qwen", **sizes))
+    record = hallucination(given, tmp_path)
+    rows = record["results"]["summary"]
+    right = [r["mean"] for r in rows if r["measure"] == "accuracy" and r["arm"] == "rag"]
+    assert max(right) < 0.2 and len(right) > 10
+    for row in rows:
+        assert None not in (row["mean"], row["low"], row["high"]), row
+        assert 0 <= row["low"] <= row["mean"] <= row["high"] <= 1
 
 
 def test_the_shipped_model_is_whole():
