@@ -26,7 +26,7 @@ WARM = 8
 def answering(
     facts: int = 100, repeats: int = 3, model: str = "embedded", max_new_tokens: int = 48
 ) -> list[dict[str, Any]]:
-    """Answer the same RAG prompts one by one with plain transformers, and in batches with ours.
+    """Answer the same prompts one by one with plain transformers, and in batches with ours.
 
     Both read the same text with the same weights in the same precision, take the likeliest token
     and stop at the end token. Loading, searching and rendering are timed for neither.
@@ -45,8 +45,9 @@ def answering(
     Returns
     -------
     list of dict
-        One row; the ratio is seconds of transformers / seconds of ours, and the note says on how
-        many answers both agree.
+        A row for prompts with passages, where reading takes most of the time on a CPU, and one
+        for prompts without; the ratio is seconds of transformers / seconds of ours, and the note
+        says on how many answers both agree.
 
     Raises
     ------
@@ -61,8 +62,21 @@ def answering(
     sizes = profile("cpu", max_new_tokens=max_new_tokens)
     ours = LocalModel.load(model, device=sizes.device, dtype=sizes.dtype)
     plain = _Plain(model, max_new_tokens)
-    texts = _rendered(ours, facts)
     options = {"max_new_tokens": max_new_tokens, "batch_size": sizes.batch_size}
+    return [
+        _measured(stage, texts, plain, ours, options, repeats)
+        for stage, texts in _rendered(ours, facts).items()
+    ]
+
+
+def _measured(
+    stage: str,
+    texts: Sequence[str],
+    plain: _Plain,
+    ours: LocalModel,
+    options: dict[str, int],
+    repeats: int,
+) -> dict[str, Any]:
     plain.answer(texts[:WARM])
     ours.generate(texts[:WARM], **options)
     ratios, alike = [], []
@@ -75,29 +89,30 @@ def answering(
         alike.append(_agreeing(one_by_one, batched))
     tokens = mean(len(tokens) for tokens in models.prompt_tokens(ours.tokenizer, texts))
     note = (
-        f"seconds of transformers / ours in batches of up to {sizes.batch_size}; both agree on "
-        f"{min(alike)} of {len(texts)} answers; {tokens:.0f} tokens in a prompt on average"
+        f"seconds of transformers / ours in batches of up to {options['batch_size']}; both agree "
+        f"on {min(alike)} of {len(texts)} answers; {tokens:.0f} tokens in a prompt on average"
     )
-    return [row("answering", len(texts), "transformers, one by one", ratios, note)]
+    return row(f"answering {stage}", len(texts), "transformers, one by one", ratios, note)
 
 
-def _rendered(model: LocalModel, facts: int) -> list[str]:
-    """Return prompts as the arm `rag` writes them, with the passages that BM25 finds."""
+def _rendered(model: LocalModel, facts: int) -> dict[str, list[str]]:
+    """Return prompts as the arms write them: with the passages that BM25 finds, and without."""
     sizes = profile("cpu", world_subjects=2 * facts)
     task = world_task(sizes, facts)
     asked = [question for question in task.asked if question.answerable]
     library = Library(retriever="bm25")
     library.prepare(task.corpus)
     found = library.search(asked, sizes.top_k, {})
-    return [
-        prompts.for_model(
-            model,
-            question.text,
-            prompts.by_date(hit.passage for hit in hits),
-            instruction=prompts.READ,
-        )
-        for question, hits in zip(asked, found, strict=True)
-    ]
+    shown = [prompts.by_date(hit.passage for hit in hits) for hits in found]
+    return {
+        "with passages": [
+            prompts.for_model(model, q.text, passages, instruction=prompts.READ)
+            for q, passages in zip(asked, shown, strict=True)
+        ],
+        "closed book": [
+            prompts.for_model(model, q.text, instruction=prompts.CLOSED) for q in asked
+        ],
+    }
 
 
 class _Plain:

@@ -63,6 +63,25 @@ class Condition:
     """Shown in order of date; else exactly as they stand here."""
 
 
+def check_name(name: str) -> None:
+    """Refuse a condition that there is not.
+
+    Raises
+    ------
+    RagftError
+        Names the condition or the remedy, and those there are.
+    """
+    base, _, remedy = name.partition("+")
+    place = base.removeprefix("position_")
+    if place != base and place.isdecimal():
+        if not 1 <= int(place) <= PLACES:
+            raise RagftError(f"{base}: places are 1 to {PLACES}")
+    elif base not in CONDITIONS:
+        raise RagftError(f"unknown condition {name!r}; choose of {', '.join(CONDITIONS)}")
+    if remedy and remedy not in (*REMEDIES, "untold"):
+        raise RagftError(f"unknown remedy {remedy!r}; choose of {', '.join((*REMEDIES, 'untold'))}")
+
+
 class Contexts:
     """The passages of every condition, for the questions of a task.
 
@@ -91,6 +110,7 @@ class Contexts:
         RagftError
             There is no such condition, or it applies to no question of the task.
         """
+        check_name(name)
         base, _, remedy = name.partition("+")
         found = self._plain(base, name)
         if remedy == "untold":
@@ -99,7 +119,7 @@ class Contexts:
             found = self._remedied(found, remedy)
         if not found.passages:
             raise RagftError(f"{self.task.name}: condition {name!r} applies to no question")
-        return replace(found, name=name)
+        return found
 
     def _plain(self, base: str, name: str) -> Condition:
         makers: dict[str, Callable[[Question], Iterable[Passage]]] = {
@@ -113,11 +133,9 @@ class Contexts:
             "none": lambda q: (),
             "planted": self._planted,
         }
-        place = base.removeprefix("position_")
-        if place != base and place.isdecimal():
-            return Condition(name, self._rows(lambda q: self._placed(q, int(place))))
-        if base not in makers:
-            raise RagftError(f"unknown condition {name!r}; choose of {', '.join(CONDITIONS)}")
+        if base.startswith("position_"):
+            place = int(base.removeprefix("position_"))
+            return Condition(name, self._rows(lambda q: self._placed(q, place)))
         as_searched = base == "retrieved"
         applies = None if base == "none" else bool
         return Condition(name, self._rows(makers[base], applies), ordered=as_searched)
@@ -212,8 +230,6 @@ class Contexts:
 
     def _placed(self, question: Question, place: int) -> list[Passage]:
         """Return the right passage at a place among `PLACES`, the others similar."""
-        if not 1 <= place <= PLACES:
-            raise RagftError(f"position_{place}: places are 1 to {PLACES}")
         gold, others = self.gold(question)[:1], self.similar(question, PLACES - 1)
         if not gold or len(others) < PLACES - 1:
             return []
@@ -235,11 +251,8 @@ class Contexts:
             return replace(found, instruction=prompts.instruct(prompts.READ, prompts.NEWEST))
         if remedy == "filter":
             return replace(found, passages=self._each(found, self._in_force_only))
-        if remedy == "sources":
-            marked = self._each(found, self._marked)
-            told = prompts.instruct(prompts.READ, SOURCES)
-            return replace(found, passages=marked, instruction=told)
-        raise RagftError(f"unknown remedy {remedy!r}; choose of {', '.join(REMEDIES)}")
+        marked, told = self._each(found, self._marked), prompts.instruct(prompts.READ, SOURCES)
+        return replace(found, passages=marked, instruction=told)
 
     def _each(self, found: Condition, change: Callable) -> dict[str, tuple[Passage, ...]]:
         asked = {q.id: q for q in self.questions}

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from ragft.experiments import effects
 from ragft.experiments.cells import distinct, run_cells
-from ragft.experiments.contexts import CANARY, CONDITIONS, PLACES, REMEDIES, Contexts
+from ragft.experiments.contexts import CANARY, CONDITIONS, PLACES, REMEDIES, Contexts, check_name
 from ragft.experiments.evaluate import answers_frame, scored
 from ragft.experiments.grid import TRAINED, Grid
 from ragft.experiments.hallucination_effects import quantities
@@ -162,6 +162,7 @@ def _check(lines: Sequence[Line]) -> None:
     if not lines or len(set(lines)) < len(lines):
         raise RagftError("hallucination: give at least one (arm, condition), and none twice")
     for arm, condition in lines:
+        check_name(condition)
         if arm not in (*READERS, *CLOSED):
             raise RagftError(f"unknown arm {arm!r}; choose of {', '.join((*READERS, *CLOSED))}")
         if arm in CLOSED and condition != "none":

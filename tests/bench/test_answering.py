@@ -37,17 +37,20 @@ def heard(monkeypatch):
 
 
 def test_both_sides_answer_the_same_prompts_in_turn_and_agree(model, heard):
-    (found,) = answering(5, repeats=2, model=model, max_new_tokens=6)
-    assert (found["stage"], found["size"]) == ("answering", 5)
-    assert 0 < found["low"] <= found["ratio"] <= found["high"]
-    assert "both agree on 5 of 5 answers" in found["note"]
-    assert [side for side, _, _ in heard] == ["theirs", "ours"] * 3
-    warm, *timed = [texts for _, texts, _ in heard[::2]]
-    assert [texts for _, texts, _ in heard[1::2]] == [warm, *timed]
-    assert timed[0] == timed[1] and len(set(timed[0])) == 5
+    found = answering(5, repeats=2, model=model, max_new_tokens=6)
+    assert [row["stage"] for row in found] == ["answering with passages", "answering closed book"]
+    for row in found:
+        assert row["size"] == 5 and 0 < row["low"] <= row["ratio"] <= row["high"]
+        assert "both agree on 5 of 5 answers" in row["note"]
+    assert [side for side, _, _ in heard] == ["theirs", "ours"] * 6
+    theirs, ours = ([texts for _, texts, _ in heard[side::2]] for side in (0, 1))
+    assert theirs == ours
     assert {options["max_new_tokens"] for _, _, options in heard} == {6}
-    assert all(text.startswith("Answer from the passages") for text in timed[0])
-    assert all("[4]:" in text and "[5]" not in text for text in timed[0])
+    (read, again), (closed, last) = theirs[1:3], theirs[4:]
+    assert read == again and closed == last and len({*read, *closed}) == 10
+    assert all(text.startswith("Answer from the passages") for text in read)
+    assert all("[4]:" in text and "[5]" not in text for text in read)
+    assert all("[1]" not in text for text in closed)
 
 
 def test_the_ratio_is_theirs_over_ours(model, monkeypatch):
@@ -55,15 +58,15 @@ def test_the_ratio_is_theirs_over_ours(model, monkeypatch):
     from contextlib import contextmanager
     from types import SimpleNamespace
 
-    laps = iter([30.0, 10.0, 20.0, 10.0, 80.0, 20.0])
+    laps = iter([30.0, 10.0, 20.0, 10.0, 80.0, 20.0] * 2)
 
     @contextmanager
     def stopwatch():
         yield SimpleNamespace(ms=next(laps))
 
     monkeypatch.setattr(bench, "stopwatch", stopwatch)
-    (found,) = answering(2, repeats=3, model=model, max_new_tokens=2)
-    assert (found["ratio"], found["low"], found["high"]) == (3, 2, 4)
+    for found in answering(2, repeats=3, model=model, max_new_tokens=2):
+        assert (found["ratio"], found["low"], found["high"]) == (3, 2, 4)
 
 
 def test_a_model_that_ends_early_is_stopped_on_both_sides(model, monkeypatch):
@@ -105,7 +108,7 @@ def test_the_command_prints_json_alone_and_keeps_a_record(tmp_path, capsys):
     kept = tmp_path / "bench.json"
     options = ["--facts", "2", "--repeats", "1", "--record", str(kept)]
     assert main(["bench", "answering", *options, "--json"]) == 0
-    (found,) = json.loads(capsys.readouterr().out)["bench"]
-    assert found["size"] == 2 and "both agree on 2 of 2" in found["note"]
+    found = json.loads(capsys.readouterr().out)["bench"]
+    assert all(row["size"] == 2 and "both agree on 2 of 2" in row["note"] for row in found)
     record = json.loads(kept.read_text())
-    assert record["hardware"] and record["bench"] == [found]
+    assert record["hardware"] and record["bench"] == found
