@@ -66,6 +66,14 @@ def _kernel_manager() -> type[AsyncKernelManager]:
             # Without encryption, others on the machine could read along.
             super().__init__(transport_encryption="auto", **options)
 
+        async def shutdown_kernel(self, now: bool = False, restart: bool = False) -> None:
+            # The base class interrupts first, and a kernel that is still closing its last
+            # message prints an error for that.
+            if self.has_kernel and not now:
+                await self.request_shutdown(restart=restart)
+                await self.finish_shutdown(restart=restart)
+            await super().shutdown_kernel(now=now, restart=restart)
+
         @property
         def kernel_spec(self) -> KernelSpec:
             return KernelSpec(
