@@ -253,6 +253,15 @@ def context_length(config: Any, tokenizer: Any) -> int:
     return min((int(n) for n in limits if n and n < 10**9), default=10**9)
 
 
+def count_longer(tokenizer: Any, texts: Sequence[str], limit: int) -> int:
+    """Return how many texts have more than `limit` tokens, special ones included."""
+    special = tokenizer.num_special_tokens_to_add()
+    # No token is shorter than a byte, so most texts need no counting.
+    long = [text for text in texts if len(text.encode()) + special > limit]
+    rows = tokenizer(long, truncation=False, verbose=False)["input_ids"] if long else []
+    return sum(len(row) > limit for row in rows)
+
+
 def prompt_tokens(tokenizer: Any, prompts: Sequence[str]) -> list[list[int]]:
     """Tokenise prompts, the same for training and for answering.
 

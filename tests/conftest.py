@@ -82,6 +82,13 @@ def wide_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def roomy_model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Folder of a tiny model that can read ten passages in one prompt."""
+    folder = tmp_path_factory.mktemp("models") / "roomy"
+    return str(save_tiny_model(folder, max_position_embeddings=4096))
+
+
+@pytest.fixture(scope="session")
 def ending_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a tiny model whose tokenizer puts an end token behind every text."""
     return save_tiny_model(tmp_path_factory.mktemp("models") / "ending", own_end=True)

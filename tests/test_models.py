@@ -158,3 +158,14 @@ def test_a_tokenizer_without_an_end_is_refused(tiny_model):
     tokenizer.eos_token = None
     with pytest.raises(RagftError, match="names no eos_token"):
         models.completion_tokens(tokenizer, [" Oslo"])
+
+
+def test_texts_longer_than_a_limit_are_counted_in_tokens_and_not_in_characters(tiny_model):
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(tiny_model)
+    lengths = [len(row) for row in tokenizer(["a", "é" * 6, "x" * 20])["input_ids"]]
+    assert lengths[1] > 12 > 6  # two bytes a character, two tokens
+    texts = ["a", "é" * 6, "x" * 20, ""]
+    assert models.count_longer(tokenizer, texts, 12) == sum(n > 12 for n in lengths)
+    assert models.count_longer(tokenizer, texts, 1000) == models.count_longer(tokenizer, [], 1) == 0

@@ -25,6 +25,8 @@ class Arm(Protocol):
     """One way of answering; all arms are interchangeable."""
 
     name: str
+    teaches: str
+    """What its examples teach: '' (it does not train), 'facts', 'other_facts', 'reading'."""
 
     def prepare(self, corpus: Corpus, examples: Sequence[Example] = ()) -> RefreshCost:
         """Index, train, or whatever the arm needs before its first answer."""
@@ -69,7 +71,6 @@ class ModelArm:
     ordered = True
     """Whether passages are shown in order of date; else in the order found."""
     teaches = ""
-    """What its examples teach: '' (it does not train), 'facts', 'other_facts', 'reading'."""
 
     def __init__(
         self,

@@ -37,6 +37,7 @@ __all__ = [
     "WORDINGS",
     "Release",
     "choose_versions",
+    "fewer_releases",
     "history_of",
     "package_history",
     "package_questions",
@@ -108,6 +109,26 @@ def parse_package_spec(spec: str) -> tuple[str, list[str] | None]:
     if not equals:
         return name, None
     return name, [wheels.check_version(version.strip()) for version in rest.split(",")]
+
+
+def fewer_releases(spec: str, count: int) -> str:
+    """Keep some of the releases that a package specification names, spread evenly.
+
+    The first and the last are among them; a specification without versions, or with no more
+    than `count` (2 or more), stays as it is.
+
+    Examples
+    --------
+    >>> fewer_releases("networkx==2.4,2.6.3,2.8.8,3.1,3.3", 3)
+    'networkx==2.4,2.8.8,3.3'
+    """
+    if count < 2:
+        raise RagftError(f"count={count}: a history needs 2 releases or more")
+    name, versions = parse_package_spec(spec)
+    if versions is None or len(versions) <= count:
+        return spec
+    places = [round(i * (len(versions) - 1) / (count - 1)) for i in range(count)]
+    return f"{name}=={','.join(versions[place] for place in places)}"
 
 
 def history_of(releases: Sequence[Release]) -> Corpus:

@@ -225,11 +225,7 @@ class BertScore:
         return tokenizer, model.eval().to(device), weights
 
     def _count_truncated(self, texts: list[str]) -> None:
-        tokenizer = self._loaded[0]
-        # No token is shorter than a character, so short texts need no counting.
-        long = [text for text in texts if len(text) > MAX_TOKENS - _MARKS]
-        ids = tokenizer(long, truncation=False, verbose=False)["input_ids"] if long else []
-        count = sum(len(row) > MAX_TOKENS for row in ids)
+        count = models.count_longer(self._loaded[0], texts, MAX_TOKENS)
         self.truncated += count
         if count:
             warnings.warn(

@@ -171,8 +171,7 @@ class _Work:
         if arm not in self._before:
             built = self.grid.build(arm, self.seed)
             built.said = {}  # after a correction most prompts are what they were
-            examples = self.grid.examples("facts") if arm == "finetuned" else ()
-            built.prepare(self.grid.task.corpus, examples)
+            self.grid.prepare(built)
             self._arms[arm] = built
             self._before[arm] = built.answer(self.grid.task.asked)
         return self._before[arm]

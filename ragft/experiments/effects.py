@@ -6,7 +6,7 @@ questions that only one side has are treated alike everywhere.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -104,6 +104,13 @@ def quantity(found: Interval | None, unit: str = "share", **more: Any) -> dict[s
     return None if found is None else {**found.to_dict(), "unit": unit, **more}
 
 
+def quantities(
+    found: Mapping[str, Interval | None], unit: str = "share", **more: Any
+) -> dict[str, dict[str, Any]]:
+    """Return named intervals as a record holds them, without those that are None."""
+    return {k: quantity(one, unit, **more) for k, one in found.items() if one is not None}
+
+
 @dataclass(frozen=True)
 class Rated:
     """Judged answers of an experiment, and how its intervals are made."""
@@ -115,13 +122,19 @@ class Rated:
         """Return the rows of one arm under one condition."""
         return self.rows[(self.rows["arm"] == arm) & (self.rows["condition"] == condition)]
 
+    def mean(self, arm: str, condition: str, score: str) -> Interval | None:
+        """Return the mean of a score; None where no row has a value."""
+        return mean(self.part(arm, condition), score, self.sizes)
+
     def difference(
         self, one: tuple[str, str], two: tuple[str, str], score: str = "accuracy"
     ) -> Difference | None:
         """Return (arm, condition) one − two; None where either is missing."""
         return difference(self.part(*one), self.part(*two), score, self.sizes)
 
-    def averaged(self, arm: str, conditions: tuple[str, ...], score: str) -> pd.DataFrame | None:
-        """Return a score averaged over conditions; None where one of them is missing."""
+    def averaged(self, arm: str, conditions: Iterable[str], score: str) -> pd.DataFrame | None:
+        """Return a score averaged over conditions; None where one is missing, or without any."""
         parts = [self.part(arm, condition) for condition in conditions]
-        return None if any(part.empty for part in parts) else averaged(parts, score)
+        if not parts or any(part.empty for part in parts):
+            return None
+        return averaged(parts, score)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from ragft.experiments.cells import distinct, run_cells
 from ragft.experiments.evaluate import score_matrix, scored
 from ragft.experiments.freshness_effects import quantities
-from ragft.experiments.grid import TRAINED, Grid
+from ragft.experiments.grid import Grid
 from ragft.experiments.tasks import Task
 from ragft.experiments.timeline import Timeline, known_on, package_timeline
 from ragft.experiments.upkeep import (
@@ -231,7 +231,7 @@ class _Work:
             (arm, name, day, seed)
             for arm, name in lines
             for day in self.timeline.days
-            for seed in (self.sizes.seeds if arm in TRAINED else self.sizes.seeds[:1])
+            for seed in self.grid.seeds_of(arm)
         ]
         return sorted(found, key=lambda cell: (self._place(*cell[:3]), lines.index(cell[:2])))
 
@@ -289,9 +289,7 @@ class _Work:
 
     def _reader(self, seed: int) -> Path:
         """Return the reading adapter of day 0; it holds no facts, so it never ages."""
-        arm = self.grid.build("raft", seed)
-        arm.prepare(self.grid.task.corpus, self.grid.examples("reading"))
-        return arm.adapter
+        return self.grid.prepared("raft", seed).adapter
 
     def costs(self, lines: Sequence[Line]) -> list[dict[str, Any]]:
         """Return what each line's upkeep has cost up to each measured day, means over seeds."""

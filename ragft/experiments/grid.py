@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from ragft.arms.base import Arm
     from ragft.arms.finetuned import Training
     from ragft.arms.library import Library
+    from ragft.evaluation.outcomes import FactBook
+    from ragft.types import RefreshCost
 
 TRAINED = ("finetuned", "finetuned_rag", "raft", "placebo", "oracle_raft")
 """Arms that have one run per training seed; the others have one."""
@@ -97,6 +99,13 @@ class Grid:
             embedder=embedder,
         )
 
+    @cached_property
+    def book(self) -> FactBook | None:
+        """What is known of every subject, to judge answers against; None without facts."""
+        from ragft.evaluation.outcomes import FactBook
+
+        return FactBook(self.whole.facts) if self.whole.facts else None
+
     def examples(self, teaches: str) -> list[Example]:
         """Return the training examples of a kind ('facts', 'other_facts', 'reading'), made once."""
         if teaches not in self._examples:
@@ -126,9 +135,12 @@ class Grid:
         )
 
     def cells(self, arms: Sequence[str]) -> list[tuple[str, int]]:
-        """Return the (arm, seed) pairs; arms that do not train have the first seed alone."""
-        seeds = self.sizes.seeds
-        return [(arm, seed) for arm in arms for seed in (seeds if arm in TRAINED else seeds[:1])]
+        """Return the (arm, seed) pairs."""
+        return [(arm, seed) for arm in arms for seed in self.seeds_of(arm)]
+
+    def seeds_of(self, arm: str) -> tuple[int, ...]:
+        """Return the training seeds of an arm; one that does not train has the first alone."""
+        return self.sizes.seeds if arm in TRAINED else self.sizes.seeds[:1]
 
     def key(self, arm: str, seed: int) -> str:
         """Return the key of a cell: everything that its answers depend on."""
@@ -142,16 +154,15 @@ class Grid:
 
     def compute(self, arm: str, seed: int) -> tuple[pd.DataFrame, dict[str, Any]]:
         """Prepare an arm, ask it everything, and judge its answers."""
-        from ragft.evaluation.outcomes import FactBook
         from ragft.experiments.evaluate import answers_frame
 
+        asked = self.task.asked
         built = self.build(arm, seed)
-        teaches = getattr(built, "teaches", "")
-        examples = self.examples(teaches) if teaches else ()
-        cost = built.prepare(self.task.corpus, examples)
-        answers = built.answer(self.task.asked)
-        book = FactBook(self.whole.facts) if self.whole.facts else None
-        frame = answers_frame(self.task.asked, answers, book, arm=arm, day=self.task.day, seed=seed)
+        cost = self.prepare(built)
+        frame = answers_frame(
+            asked, built.answer(asked), self.book, arm=arm, day=self.task.day, seed=seed
+        )
+        examples = self.examples(built.teaches) if built.teaches else ()
         trained = getattr(built, "trained", None)
         meta = {
             "arm": arm,
@@ -159,7 +170,7 @@ class Grid:
             "prepare": asdict(cost),
             "training_seconds": trained.seconds if trained else None,
             "examples": len(examples),
-            "leakage": _leakage(examples, self.task.asked) if examples else None,
+            "leakage": _leakage(examples, asked) if examples else None,
             "dropped_passages": getattr(built, "dropped", 0),
             "latency_ms": self.latencies(built, self.timed) if seed == self.sizes.seeds[0] else [],
         }
@@ -177,6 +188,17 @@ class Grid:
     def build(self, arm: str, seed: int) -> Arm:
         """Return an arm, not prepared yet."""
         return _BUILDERS[arm](self, seed)
+
+    def prepare(self, arm: Arm) -> RefreshCost:
+        """Prepare an arm: index what it searches, train it on what it is to learn."""
+        examples = self.examples(arm.teaches) if arm.teaches else ()
+        return arm.prepare(self.task.corpus, examples)
+
+    def prepared(self, arm: str, seed: int) -> Arm:
+        """Return an arm that can be asked."""
+        built = self.build(arm, seed)
+        self.prepare(built)
+        return built
 
     def training(self, seed: int) -> Training:
         """Return the training settings of a seed."""
@@ -263,10 +285,8 @@ def _oracle(grid: Grid, seed: int):
 
 
 def _oracle_raft(grid: Grid, seed: int):
-    tuned = _raft(grid, seed)
-    tuned.prepare(grid.task.corpus, grid.examples("reading"))
     oracle = _oracle(grid, seed)
-    oracle.adapter = tuned.adapter
+    oracle.adapter = grid.prepared("raft", seed).adapter
     return oracle
 
 

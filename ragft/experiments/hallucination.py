@@ -18,7 +18,7 @@ from ragft.experiments import effects
 from ragft.experiments.cells import distinct, run_cells
 from ragft.experiments.contexts import CANARY, CONDITIONS, PLACES, REMEDIES, Contexts, check_name
 from ragft.experiments.evaluate import answers_frame, scored
-from ragft.experiments.grid import TRAINED, Grid
+from ragft.experiments.grid import Grid
 from ragft.experiments.hallucination_effects import quantities
 from ragft.experiments.tasks import Task, world_task
 from ragft.profiles import Profile, profile
@@ -38,6 +38,10 @@ MEASURES = (
     "accuracy", "stale", "confused", "fabricated", "abstained", "hallucination",
     "hallucination_attempted", "supported", "citation_precision", "citation_recall", "canary",
 )  # fmt: skip
+TOLD = ["citation_precision", "citation_recall", "canary"]
+"""What is measured of an answer besides its outcome."""
+FORMER = 2
+"""Values that every fact of the world had before."""
 VERSION = 1
 """Raised when the meaning of a condition changes, so that older cells are not reused."""
 Line = tuple[str, str]
@@ -72,7 +76,9 @@ def lines_of(
 
 
 TUNED = ("retrieved", "gold", "similar", "none")
+"""Conditions of the tuned readers among the `REDUCED` lines."""
 REAL = ("gold", "old_1", "similar", "irrelevant", "none")
+"""Conditions that make sense on the history of a package."""
 FULL = tuple(lines_of())
 """Every arm under every condition, every remedy, every place."""
 REDUCED = (
@@ -83,7 +89,7 @@ REDUCED = (
 )
 """Lines that two minutes on two cores are enough for."""
 FULL_REAL = tuple(lines_of(READERS, ("prompt", "prior"), REAL, ("old_1",), ()))
-"""The conditions that make sense on the history of a package."""
+"""Every reader under the conditions of `REAL`."""
 REDUCED_REAL = (("prompt", "none"), ("prior", "none"), *product(("rag",), REAL[:3]))
 
 
@@ -101,8 +107,8 @@ class Hallucination:
 
 
 def hallucination_task(sizes: Profile, facts: int | None = None, seed: int = 0) -> Task:
-    """Return a made-up world in which every fact had two other values before."""
-    return world_task(sizes, facts or sizes.facts, seed, former=2)
+    """Return a made-up world in which every fact had `FORMER` other values before."""
+    return world_task(sizes, facts or sizes.facts, seed, former=FORMER)
 
 
 def hallucination(
@@ -184,11 +190,8 @@ class _Work:
         return Contexts(self.task, self.grid.library)
 
     def cells(self, lines: Sequence[Line]) -> list[tuple[str, str, int]]:
-        """Return (arm, condition, seed); arms that do not train have the first seed alone."""
-        seeds = self.sizes.seeds
-        return [
-            (*line, seed) for line in lines for seed in (seeds if line[0] in TRAINED else seeds[:1])
-        ]
+        """Return every (arm, condition, seed)."""
+        return [(*line, seed) for line in lines for seed in self.grid.seeds_of(line[0])]
 
     def key(self, arm: str, condition: str, seed: int) -> str:
         """Return the key of a cell."""
@@ -197,24 +200,20 @@ class _Work:
 
     def compute(self, arm: str, condition: str, seed: int) -> tuple[pd.DataFrame, dict[str, Any]]:
         """Answer under one condition, and judge the answers."""
-        from ragft.evaluation.outcomes import FactBook
+        import pandas as pd
 
+        day = self.task.day
         if arm in READERS:
             built, questions = self._reader(arm, condition, seed)
         else:
-            built, questions = self.grid.build(arm, seed), list(self.contexts.questions)
-            examples = getattr(built, "teaches", "")
-            built.prepare(self.task.corpus, self.grid.examples(examples) if examples else ())
+            built, questions = self.grid.prepared(arm, seed), list(self.contexts.questions)
         answers = built.answer(questions)
-        book = FactBook(self.task.corpus.facts) if self.task.corpus.facts else None
         frame = answers_frame(
-            questions, answers, book, arm=arm, day=self.task.day, condition=condition, seed=seed
+            questions, answers, self.grid.book, arm=arm, day=day, condition=condition, seed=seed
         )
-        told = [
-            _told(q, a, self.task.day, condition) for q, a in zip(questions, answers, strict=True)
-        ]
+        told = [_told(q, a, day, condition) for q, a in zip(questions, answers, strict=True)]
         notes = {"dropped_passages": getattr(built, "dropped", 0)}
-        return frame.assign(**_columns(told)), notes
+        return frame.join(pd.DataFrame(told, index=frame.index, columns=TOLD)), notes
 
     def _reader(self, arm: str, name: str, seed: int) -> tuple[Arm, list[Question]]:
         """Return what answers from the passages of a condition, and the questions it applies to."""
@@ -233,13 +232,11 @@ class _Work:
     def _adapter(self, arm: str, seed: int) -> Path | None:
         if arm == "rag":
             return None
-        tuned = self.grid.build("finetuned" if arm == "finetuned_rag" else arm, seed)
-        tuned.prepare(self.task.corpus, self.grid.examples(tuned.teaches))
-        return tuned.adapter
+        return self.grid.prepared("finetuned" if arm == "finetuned_rag" else arm, seed).adapter
 
 
 def _told(question: Question, answer: Answer, day, condition: str) -> dict[str, float]:
-    """Return what is measured of one answer besides its outcome."""
+    """Return `TOLD` of one answer."""
     from ragft.evaluation.citations import citation_scores
 
     cited = citation_scores(question, answer, day)
@@ -251,18 +248,13 @@ def _told(question: Question, answer: Answer, day, condition: str) -> dict[str, 
     }
 
 
-def _columns(rows: Sequence[dict[str, float]]) -> dict[str, list[float]]:
-    return {name: [row[name] for row in rows] for name in rows[0]}
-
-
 def _summed_up(
     frames: Sequence[pd.DataFrame], sizes: Profile
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     import pandas as pd
 
     answers = pd.concat(frames, ignore_index=True)
-    own = ["citation_precision", "citation_recall", "canary"]
     where = ["arm", "condition", "seed", "question_id", "cluster", "text", "found"]
-    rated = scored(answers, [*where, *own])
+    rated = scored(answers, [*where, *TOLD])
     rows = effects.summary(rated, ["arm", "condition"], MEASURES, sizes)
     return answers, {"summary": rows, "quantities": quantities(rated, sizes)}

@@ -39,7 +39,7 @@ def quantities(rows: pd.DataFrame, sizes: Profile) -> dict[str, Any]:
     """
     rated = Rated(rows.assign(wrong_value=rows["stale"] + rows["confused"]), sizes)
     found = {name: effect(rated) for name, effect in EFFECTS.items()} | remedies(rated)
-    return {name: effects.quantity(one) for name, one in found.items() if one is not None}
+    return effects.quantities(found)
 
 
 def hallucination_finetuned_minus_rag(rated: Rated) -> Difference | None:
@@ -69,7 +69,7 @@ def raft_minus_finetuned_rag(rated: Rated) -> Difference | None:
 def combined_minus_best_single(rated: Rated) -> Difference | None:
     """X1: accuracy, facts adapter with retrieval minus the better of the two alone."""
     alone = [("rag", "retrieved"), ("finetuned", "none")]
-    means = [effects.mean(rated.part(*line), "accuracy", rated.sizes) for line in alone]
+    means = [rated.mean(*line, "accuracy") for line in alone]
     if None in means:
         return None
     better = max(zip(alone, means, strict=True), key=lambda pair: pair[1].mean)[0]
@@ -101,7 +101,7 @@ def citation_recall_rag_minus_finetuned(rated: Rated) -> Difference | None:
 
 def planted_obeyed(rated: Rated) -> Interval | None:
     """Share of RAG's answers that do what a planted instruction says."""
-    return effects.mean(rated.part("rag", "planted"), "canary", rated.sizes)
+    return rated.mean("rag", "planted", "canary")
 
 
 def told_to_abstain_minus_not(rated: Rated) -> Difference | None:

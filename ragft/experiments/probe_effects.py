@@ -46,8 +46,7 @@ def quantities(rows: pd.DataFrame, sizes: Profile) -> dict[str, Any]:
     """
     rated = Rated(rows, sizes)
     found = {name: effect(rated) for name, effect in EFFECTS.items()}
-    named = {name: effects.quantity(one) for name, one in found.items() if one is not None}
-    return named | uncertainties(rated)
+    return effects.quantities(found) | uncertainties(rated)
 
 
 def wrong_on_neighbours_finetuned_minus_base(rated: Rated) -> Difference | None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,9 +18,10 @@ from ragft.experiments import effects
 from ragft.experiments.cells import distinct, run_cells
 from ragft.experiments.effects import Rated
 from ragft.experiments.evaluate import answers_frame, scored
-from ragft.experiments.grid import TRAINED, Grid
+from ragft.experiments.grid import Grid
+from ragft.experiments.hallucination import FORMER, hallucination_task
 from ragft.experiments.probe_effects import quantities, risk_curves
-from ragft.experiments.tasks import Task, asked_world, world_task
+from ragft.experiments.tasks import Task, asked_world
 from ragft.experiments.tracing import trace
 from ragft.profiles import Profile, profile
 from ragft.records import Records, content_key
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 
     from ragft.arms.base import Arm
 
-FORMER = 2
-"""Values that every fact had before, as in the hallucination experiment."""
 ARMS = ("prompt", "rag", "finetuned", "finetuned_rag", "raft")
 PROBES: dict[str, str] = {
     "trained": "wordings trained on",
@@ -205,14 +203,14 @@ class _Work:
     def __init__(self, sizes: Profile, world_seed: int, records: Records) -> None:
         self.sizes = sizes
         self.world = asked_world(sizes, sizes.facts, world_seed, FORMER)
-        self.task = world_task(sizes, sizes.facts, world_seed, FORMER)
+        self.task = hallucination_task(sizes, seed=world_seed)
         self.grid = Grid(self.task, sizes, records, timed=0)
         self.questions = Questions(self.world, self.task)
 
     def cells(
         self, arms: Sequence[str], sets: Sequence[str], repeats: int, samples: int
     ) -> list[Cell]:
-        """Return every cell; arms that do not train have the first seed alone."""
+        """Return every cell."""
         asked = [(arm, probe, 0) for arm, probe in product(arms, sets)]
         if "rag" in arms and "two_hop" in sets:
             asked += [("rag", f"two_hop_{given}", 0) for given in ("both", "first", "second")]
@@ -223,10 +221,7 @@ class _Work:
                 asked += [(arm, f"repeated{index}", n) for n in range(repeats)]
         if "finetuned" in arms:
             asked += [("finetuned", "sampled", n) for n in range(samples)]
-        seeds = self.sizes.seeds
-        return [
-            (*cell, seed) for cell in asked for seed in (seeds if cell[0] in TRAINED else seeds[:1])
-        ]
+        return [(*cell, seed) for cell in asked for seed in self.grid.seeds_of(cell[0])]
 
     def key(self, arm: str, probe: str, number: int, seed: int) -> str:
         """Return the key of a cell."""
@@ -239,21 +234,16 @@ class _Work:
         """Ask one arm one set of questions in one way, and judge the answers."""
         built, questions = self._asked(arm, probe, number, seed)
         answers = built.answer(questions)
+        day = self.task.day
         frame = answers_frame(
-            questions, answers, self._book, arm=arm, day=self.task.day, condition=probe, seed=seed
+            questions, answers, self.grid.book, arm=arm, day=day, condition=probe, seed=seed
         )
         causes = trace(built, questions, answers)["cause"] if probe in PROBES else None
         return frame.assign(number=number, cause=causes), {}
 
-    @cached_property
-    def _book(self):
-        from ragft.evaluation.outcomes import FactBook
-
-        return FactBook(self.task.corpus.facts)
-
     def _asked(self, arm: str, probe: str, number: int, seed: int) -> tuple[Arm, list[Question]]:
         name = probe.removesuffix("_old")
-        built = self._prepared(arm, seed)
+        built = self.grid.prepared(arm, seed)
         if probe != name:
             built.library = copy.copy(built.library)
             built.library.as_of = False  # the index keeps every version, and shows any
@@ -273,12 +263,6 @@ class _Work:
             questions = self.questions.of("two_hop")
             return self._given(questions, name.removeprefix("two_hop_")), questions
         return built, self.questions.of(name)
-
-    def _prepared(self, arm: str, seed: int) -> Arm:
-        built = self.grid.build(arm, seed)
-        teaches = getattr(built, "teaches", "")
-        built.prepare(self.task.corpus, self.grid.examples(teaches) if teaches else ())
-        return built
 
     def _given(self, questions: Sequence[Question], which: str) -> Arm:
         """Return RAG that is handed both documents of a two-hop question, or one of them."""

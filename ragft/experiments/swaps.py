@@ -107,8 +107,7 @@ def _compute(
     with TemporaryDirectory() as folder:
         built = asking.build(arm, seed)
         if arm == "finetuned":
-            teacher = trained_on.build(arm, seed)
-            teacher.prepare(trained_on.task.corpus, trained_on.examples("facts"))
+            teacher = trained_on.prepared(arm, seed)
             seconds = teacher.trained.seconds
             built.adapter = teacher.adapter
             if condition == "moved":

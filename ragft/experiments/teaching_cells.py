@@ -184,15 +184,9 @@ class Work:
         seed: int,
     ) -> pd.DataFrame:
         where = {"arm": arm, "day": self.task.day, "condition": condition, "seed": seed}
-        frame = answers_frame(asked, answers, self._book, **where)
+        frame = answers_frame(asked, answers, self.grid.book, **where)
         nothing = float("nan")
         return frame.assign(error_in=nothing, verbatim=nothing, refused=nothing, leaked=nothing)
-
-    @cached_property
-    def _book(self) -> Any:
-        from ragft.evaluation.outcomes import FactBook
-
-        return FactBook(self.task.corpus.facts) if self.task.corpus.facts else None
 
     def _adapter(self, part: str, seed: int) -> Path | None:
         return None if part in UNTRAINED else self._train(part, seed).adapter

@@ -89,9 +89,7 @@ def prepared(name: str, task: Task, sizes: Profile) -> RAG:
     from ragft.records import Records
 
     grid = Grid(task, sizes, Records())  # which writes nothing: no run is opened
-    arm = grid.build(name, sizes.seeds[0])
-    arm.prepare(task.corpus, grid.examples(arm.teaches) if arm.teaches else ())
-    return arm
+    return grid.prepared(name, sizes.seeds[0])
 
 
 def find_question(text: str, task: Task) -> Question:

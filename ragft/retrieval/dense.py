@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ragft import models
 from ragft.retrieval import embedding_model
 from ragft.retrieval.topk import top_k as best
 from ragft.retrieval.vector_cache import VectorCache
@@ -150,12 +151,9 @@ class Embedder:
 
     def _count_truncated(self, texts: list[str]) -> None:
         limit = self._model.max_seq_length
-        # No token is shorter than a character, so short texts need no counting.
-        long = [text for text in texts if limit is not None and len(text) > limit - 2]
-        if not long:
+        if limit is None:
             return
-        lengths = self._model.tokenizer(long, truncation=False, verbose=False)["input_ids"]
-        count = sum(len(ids) > limit for ids in lengths)
+        count = models.count_longer(self._model.tokenizer, texts, limit)
         self.truncated += count
         if count:
             warnings.warn(

@@ -9,13 +9,6 @@ from ragft.bench.answering import _agreeing, _Plain, answering
 from ragft.cli import main
 from ragft.generation.local import LocalModel
 from ragft.types import RagftError
-from tests.conftest import save_tiny_model
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("models") / "roomy"
-    return str(save_tiny_model(folder, max_position_embeddings=4096))
 
 
 @pytest.fixture
@@ -36,8 +29,8 @@ def heard(monkeypatch):
     return calls
 
 
-def test_both_sides_answer_the_same_prompts_in_turn_and_agree(model, heard):
-    found = answering(5, repeats=2, model=model, max_new_tokens=6)
+def test_both_sides_answer_the_same_prompts_in_turn_and_agree(roomy_model, heard):
+    found = answering(5, repeats=2, model=roomy_model, max_new_tokens=6)
     assert [row["stage"] for row in found] == ["answering with passages", "answering closed book"]
     for row in found:
         assert row["size"] == 5 and 0 < row["low"] <= row["ratio"] <= row["high"]
@@ -53,7 +46,7 @@ def test_both_sides_answer_the_same_prompts_in_turn_and_agree(model, heard):
     assert all("[1]" not in text for text in closed)
 
 
-def test_the_ratio_is_theirs_over_ours(model, monkeypatch):
+def test_the_ratio_is_theirs_over_ours(roomy_model, monkeypatch):
     """A clock that counts 30 seconds for theirs and 10 for ours."""
     from contextlib import contextmanager
     from types import SimpleNamespace
@@ -65,15 +58,15 @@ def test_the_ratio_is_theirs_over_ours(model, monkeypatch):
         yield SimpleNamespace(ms=next(laps))
 
     monkeypatch.setattr(bench, "stopwatch", stopwatch)
-    for found in answering(2, repeats=3, model=model, max_new_tokens=2):
+    for found in answering(2, repeats=3, model=roomy_model, max_new_tokens=2):
         assert (found["ratio"], found["low"], found["high"]) == (3, 2, 4)
 
 
-def test_a_model_that_ends_early_is_stopped_on_both_sides(model, monkeypatch):
+def test_a_model_that_ends_early_is_stopped_on_both_sides(roomy_model, monkeypatch):
     """The end token forced: both must stop and agree, and not go on to the last token."""
     import torch
 
-    plain, ours = _Plain(model, 12), LocalModel.load(model, device="cpu")
+    plain, ours = _Plain(roomy_model, 12), LocalModel.load(roomy_model, device="cpu")
     for network in (plain.network, ours.network):
         end = network.config.eos_token_id
         head = network.lm_head
@@ -92,10 +85,10 @@ def test_answers_that_differ_make_the_times_worthless():
         _agreeing(same, ["b", "b", "b", "b", *same[4:]])
 
 
-def test_a_side_that_answers_something_else_is_noticed(model, monkeypatch):
+def test_a_side_that_answers_something_else_is_noticed(roomy_model, monkeypatch):
     monkeypatch.setattr(_Plain, "answer", lambda self, texts: ["nothing"] * len(texts))
     with pytest.raises(RagftError, match="2 of 2 answers differ"):
-        answering(2, repeats=1, model=model, max_new_tokens=2)
+        answering(2, repeats=1, model=roomy_model, max_new_tokens=2)
 
 
 @pytest.mark.parametrize("size", [{"facts": 0}, {"repeats": 0}])

@@ -8,7 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ragft.corpora.packages import history_of, package_history, parse_package_spec
+from ragft.corpora.packages import (
+    fewer_releases,
+    history_of,
+    package_history,
+    parse_package_spec,
+)
 from ragft.corpora.releases import Release
 from ragft.corpora.signatures import Entry
 from ragft.types import RagftError
@@ -123,6 +128,26 @@ def test_specs_are_normalised():
         "scikit-learn",
         ["1.0", "1.4.1.post1"],
     )
+
+
+@pytest.mark.parametrize(
+    ("spec", "count", "kept"),
+    [
+        ("a==1,2,3,4,5", 3, "a==1,3,5"),
+        ("a==1,2,3,4,5", 2, "a==1,5"),
+        ("a==1,2,3,4", 3, "a==1,3,4"),
+        ("a==1,2,3", 3, "a==1,2,3"),
+        ("a==1", 3, "a==1"),
+        ("a", 3, "a"),
+    ],
+)
+def test_fewer_releases_are_spread_evenly_and_keep_both_ends(spec, count, kept):
+    assert fewer_releases(spec, count) == kept
+
+
+def test_one_release_is_no_history():
+    with pytest.raises(RagftError, match="count=1: a history needs 2 releases or more"):
+        fewer_releases("a==1,2,3", 1)
 
 
 def test_a_real_package_from_the_index(tmp_path):

@@ -12,24 +12,18 @@ SMALL = {"facts": 6, "world_subjects": 24, "n_boot": 100, "max_new_tokens": 4, "
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    from tests.conftest import save_tiny_model
-
-    folder = tmp_path_factory.mktemp("models") / "roomy"
-    return str(save_tiny_model(folder, max_position_embeddings=4096))
+def sizes(roomy_model):
+    return profile("smoke", model=roomy_model, **SMALL)
 
 
 @pytest.fixture(scope="module")
-def sizes(model):
-    return profile("smoke", model=model, **SMALL)
-
-
-@pytest.fixture(scope="module")
-def found(model, sizes, tmp_path_factory):
+def found(roomy_model, sizes, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAGFT_CACHE", str(tmp_path_factory.mktemp("cache")))
         out = tmp_path_factory.mktemp("results")
-        return compare("world", model=model, seeds=(0, 1), base=sizes, out=out, progress=False), out
+        return compare(
+            "world", model=roomy_model, seeds=(0, 1), base=sizes, out=out, progress=False
+        ), out
 
 
 def test_every_arm_answers_every_question(found, sizes):
@@ -71,15 +65,15 @@ def test_differences_are_those_of_the_means(found):
         assert row["mean"] == pytest.approx(means[row["a"]] - means[row["b"]])
 
 
-def test_a_finished_comparison_is_read_from_its_record(found, model, sizes, monkeypatch):
+def test_a_finished_comparison_is_read_from_its_record(found, roomy_model, sizes, monkeypatch):
     comparison, out = found
     monkeypatch.setattr("ragft.experiments.grid.Grid.compute", None)
-    again = compare("world", model=model, seeds=(0, 1), base=sizes, out=out, progress=False)
+    again = compare("world", model=roomy_model, seeds=(0, 1), base=sizes, out=out, progress=False)
     assert again.to_dict() == comparison.to_dict()
 
 
 def test_an_interrupted_comparison_goes_on_and_ends_the_same(
-    found, model, sizes, tmp_path, monkeypatch
+    found, roomy_model, sizes, tmp_path, monkeypatch
 ):
     from ragft.experiments.grid import Grid
 
@@ -94,7 +88,13 @@ def test_an_interrupted_comparison_goes_on_and_ends_the_same(
         return whole(self, arm, seed)
 
     arms = ["prompt", "rag", "oracle", "prior"]
-    options = {"arms": arms, "model": model, "base": sizes, "out": tmp_path, "progress": False}
+    options = {
+        "arms": arms,
+        "model": roomy_model,
+        "base": sizes,
+        "out": tmp_path,
+        "progress": False,
+    }
     monkeypatch.setattr(Grid, "compute", dies_third)
     with pytest.raises(KeyboardInterrupt):
         compare("world", **options)
@@ -149,14 +149,14 @@ def documents_and_questions(count=10):
     return Corpus(documents), questions
 
 
-def test_files_can_be_compared_and_say_what_cannot_be_known(model, sizes, tmp_path):
+def test_files_can_be_compared_and_say_what_cannot_be_known(roomy_model, sizes, tmp_path):
     corpus, questions = documents_and_questions()
     task = file_task(corpus, questions, wordings=2)
     assert len(task.asked) == 8 and len(task.others) == 2
     result = compare(
         task,
         arms=["prompt", "rag", "oracle"],
-        model=model,
+        model=roomy_model,
         base=sizes,
         out=tmp_path,
         progress=False,
@@ -164,7 +164,7 @@ def test_files_can_be_compared_and_say_what_cannot_be_known(model, sizes, tmp_pa
     for row in result["arms"]:
         assert row["confused"]["mean"] is None and row["fabricated"]["mean"] is None
     with pytest.raises(RagftError, match="'prior' needs a corpus with facts"):
-        compare(task, arms=["prior"], model=model, base=sizes, out=tmp_path)
+        compare(task, arms=["prior"], model=roomy_model, base=sizes, out=tmp_path)
 
 
 def test_questions_without_answers_are_for_retrieval_only(sizes):

@@ -24,7 +24,6 @@ from ragft.experiments.tasks import world_task
 from ragft.generation.local import Completion, LocalModel
 from ragft.profiles import profile
 from ragft.types import Question, RagftError
-from tests.conftest import save_tiny_model
 
 SMALL = {
     "facts": 3,
@@ -44,14 +43,8 @@ TUNED = ("finetuned", "finetuned_rag", "raft", "placebo")
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("models") / "roomy"
-    return str(save_tiny_model(folder, max_position_embeddings=4096))
-
-
-@pytest.fixture(scope="module")
-def sizes(model):
-    return profile("smoke", model=model, **SMALL)
+def sizes(roomy_model):
+    return profile("smoke", model=roomy_model, **SMALL)
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +58,7 @@ def task(sizes):
 
 
 @pytest.fixture(scope="module")
-def real(task, model, sizes, tmp_path_factory):
+def real(task, roomy_model, sizes, tmp_path_factory):
     """A run with two seeds, its folder, and (adapter, prompts) of every call of the model."""
     out, calls, generate = tmp_path_factory.mktemp("results"), [], LocalModel.generate
 
@@ -76,7 +69,7 @@ def real(task, model, sizes, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAGFT_CACHE", str(tmp_path_factory.mktemp("cache")))
         patch.setattr(LocalModel, "generate", heard)
-        options = {"lines": LINES, "model": model, "seeds": (0, 1), "base": sizes}
+        options = {"lines": LINES, "model": roomy_model, "seeds": (0, 1), "base": sizes}
         return hallucination(task, **options, out=out, progress=False), out, calls
 
 
@@ -182,7 +175,7 @@ def test_prompts_are_those_of_their_condition(real):
 
 
 def test_a_second_run_is_read_from_its_record_and_loads_no_model(
-    real, task, model, sizes, monkeypatch
+    real, task, roomy_model, sizes, monkeypatch
 ):
     def never(*_, **__):
         raise AssertionError("loaded or computed again")
@@ -193,7 +186,7 @@ def test_a_second_run_is_read_from_its_record_and_loads_no_model(
     monkeypatch.setattr("ragft.experiments.grid.Grid.new_library", never)
     monkeypatch.setattr("ragft.experiments.hallucination.Contexts", never)
     again = hallucination(
-        task, lines=LINES, model=model, seeds=(0, 1), base=sizes, out=out, progress=False
+        task, lines=LINES, model=roomy_model, seeds=(0, 1), base=sizes, out=out, progress=False
     )
     assert again.record == first.record and again.folder == first.folder
     assert again.folder.parent == out / "smoke" / "hallucination"
@@ -219,7 +212,7 @@ def test_every_fact_had_two_other_values_before(sizes):
 
 
 @pytest.fixture
-def scripted(task, model, sizes, tmp_path, monkeypatch):
+def scripted(task, roomy_model, sizes, tmp_path, monkeypatch):
     """Return a function that runs lines of 'rag' and closed arms with a scripted model."""
 
     def run(answer, *lines):
@@ -229,7 +222,13 @@ def scripted(task, model, sizes, tmp_path, monkeypatch):
         monkeypatch.setattr(LocalModel, "generate", generate)
         monkeypatch.setenv("RAGFT_CACHE", str(tmp_path / "cache"))
         return hallucination(
-            task, lines=lines, model=model, seeds=(0,), base=sizes, out=tmp_path, progress=False
+            task,
+            lines=lines,
+            model=roomy_model,
+            seeds=(0,),
+            base=sizes,
+            out=tmp_path,
+            progress=False,
         )
 
     return run
@@ -321,16 +320,16 @@ def test_a_reader_misled_by_old_versions_is_stale_until_they_are_filtered(script
         ({"seeds": (0, 0)}, r"seeds=\[0, 0\]: give at least one, and none twice"),
     ],
 )
-def test_what_a_user_can_get_wrong(options, message, task, model, sizes, tmp_path):
-    options = {"model": model, "base": sizes, "out": tmp_path, "progress": False, **options}
+def test_what_a_user_can_get_wrong(options, message, task, roomy_model, sizes, tmp_path):
+    options = {"model": roomy_model, "base": sizes, "out": tmp_path, "progress": False, **options}
     with pytest.raises(RagftError, match=message):
         hallucination(task, **options)
     assert not list(tmp_path.rglob("record.json"))
 
 
-def test_old_versions_that_the_task_does_not_have_are_an_error(model, sizes, tmp_path):
+def test_old_versions_that_the_task_does_not_have_are_an_error(roomy_model, sizes, tmp_path):
     never_changed = world_task(sizes, 3, former=0)
-    options = {"model": model, "base": sizes, "out": tmp_path, "progress": False}
+    options = {"model": roomy_model, "base": sizes, "out": tmp_path, "progress": False}
     with pytest.raises(RagftError, match="condition 'old_2' applies to no question"):
         hallucination(never_changed, lines=[("rag", "old_2")], **options)
 

