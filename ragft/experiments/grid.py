@@ -16,6 +16,7 @@ from ragft.corpora.corpus import Corpus
 from ragft.experiments.tasks import Task
 from ragft.profiles import Profile
 from ragft.records import Records, content_key, sha256_json
+from ragft.retrieval import embedding_model
 from ragft.runtime import cache_dir, stopwatch
 from ragft.types import Example, Question
 
@@ -145,6 +146,10 @@ class Grid:
     def key(self, arm: str, seed: int) -> str:
         """Return the key of a cell: everything that its answers depend on."""
         size = {k: v for k, v in asdict(self.sizes).items() if k not in ("seeds", "name", "model")}
+        if self.sizes.embedding_model != "auto" and self.sizes.retriever != "bm25":
+            # A folder's name says nothing about what lies in it.
+            folder = embedding_model.model_folder(self.sizes.embedding_model)
+            size["embedding_model"] = embedding_model.model_hash(folder)
         return content_key(
             {"cell": "compare", "version": VERSION, "arm": arm, "timed": self.timed, **size},
             corpus=sha256_json([self.task.content_hash, self.whole.content_hash]),

@@ -37,8 +37,8 @@ class Embedder:
         folder, or a hub id.
     cache : str or Path, optional
         Folder for vectors, shared between processes and models; None keeps nothing on disk.
-    batch_size : int
-        Texts in one forward pass.
+    batch_size : int, optional
+        Texts in one forward pass; None takes 8 on a CPU, whose caches hold no more, else 128.
     device : str, optional
         Such as 'cpu' or 'cuda'; None takes the best there is.
 
@@ -61,10 +61,10 @@ class Embedder:
         self,
         model: str | Path = "auto",
         cache: str | Path | None = None,
-        batch_size: int = 64,
+        batch_size: int | None = None,
         device: str | None = None,
     ) -> None:
-        if not isinstance(batch_size, int) or batch_size < 1:
+        if batch_size is not None and (not isinstance(batch_size, int) or batch_size < 1):
             raise RagftError(f"Embedder: batch_size must be at least 1, not {batch_size!r}.")
         self.folder = embedding_model.model_folder(model)
         self.batch_size = batch_size
@@ -135,7 +135,7 @@ class Embedder:
         self._count_truncated(texts)
         vectors = self._model.encode(
             texts,
-            batch_size=self.batch_size,
+            batch_size=self.batch_size or (8 if self._model.device.type == "cpu" else 128),
             normalize_embeddings=True,
             convert_to_numpy=True,
             show_progress_bar=False,

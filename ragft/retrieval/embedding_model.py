@@ -13,6 +13,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ragft.files import build_folder, locked
+from ragft.runtime import cache_dir
 from ragft.types import RagftError
 
 if TYPE_CHECKING:
@@ -90,6 +92,42 @@ def load(folder: Path, device: str | None = None) -> SentenceTransformer:
             f"embedding model {folder}: cannot be loaded ({type(error).__name__}: {error}); "
             "copy the whole model folder again."
         ) from error
+
+
+def lower_half(model: str | Path = "auto") -> Path:
+    """Return the folder of a model without its upper layers: another embedder, and a weaker one.
+
+    For trying what another embedder changes where no second one is to be had. Made once, and
+    kept in the cache.
+
+    Raises
+    ------
+    RagftError
+        `model` cannot be had, or is not a stack of encoder layers like BERT.
+    """
+    whole = model_folder(model)
+    folder = cache_dir() / "embedding_models" / f"{model_hash(whole)[:16]}-lower-half"
+    with locked(folder.with_name(f".{folder.name}.lock")):
+        if not folder.is_dir():
+            build_folder(folder, lambda temporary: _cut(whole, temporary))
+    return folder
+
+
+def _cut(whole: Path, out: Path) -> None:
+    """Write a model's lower half; the loaded model itself, which others hold, stays whole."""
+    model = load.__wrapped__(whole)
+    try:
+        network = model[0].auto_model
+        layers = network.encoder.layer
+    except AttributeError as error:
+        raise RagftError(
+            f"embedding model {whole}: its layers cannot be told apart ({error}); name a second "
+            "embedder instead."
+        ) from error
+    kept = max(len(layers) // 2, 1)
+    network.encoder.layer = layers[:kept]
+    network.config.num_hidden_layers = kept
+    model.save_pretrained(str(out), create_model_card=False)
 
 
 def _from_hub(name: str) -> Path:

@@ -20,6 +20,7 @@ from ragft.retrieval.dense import Embedder, inner_product_search
 from ragft.retrieval.filters import Filter
 from ragft.retrieval.fusion import reciprocal_rank_fusion
 from ragft.retrieval.topk import top_k as best
+from ragft.runtime import cache_dir
 from ragft.types import Hit, Passage, RagftError, RefreshCost
 
 RETRIEVERS = ("hybrid", "bm25", "dense")
@@ -47,7 +48,8 @@ class HybridIndex:
     retriever : {'hybrid', 'bm25', 'dense'}
         'hybrid' fuses the rankings of the other two.
     embedder : Embedder, optional
-        Made when first needed; never with 'bm25'.
+        None makes one when first needed (never with 'bm25'), which keeps its vectors in the
+        cache folder.
     depth : int
         Passages of each ranking that enter the fusion.
     rrf_k : int
@@ -101,7 +103,7 @@ class HybridIndex:
     def embedder(self) -> EmbedsTexts:
         """The embedder, made now if there was none."""
         if self._embedder is None:
-            self._embedder = Embedder()
+            self._embedder = Embedder(cache=cache_dir() / "vectors")
         return self._embedder
 
     def upsert(self, passages: Iterable[Passage]) -> RefreshCost:

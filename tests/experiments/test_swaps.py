@@ -1,6 +1,6 @@
 import pytest
 
-from ragft.experiments.swaps import CONDITIONS, swap
+from ragft.experiments.swaps import CONDITIONS, EMBEDDING, swap, swap_embedder
 from ragft.experiments.tasks import load_task
 from ragft.profiles import profile
 from ragft.training.adapters import carry_over
@@ -56,3 +56,34 @@ def test_a_carried_over_adapter_never_overwrites(models, tmp_path):
     adapter = next((tmp_path / "cache" / "adapters").glob("[!.]*"))
     with pytest.raises(RagftError, match="is there already"):
         carry_over(adapter, models[1], out=tmp_path / "there")
+
+
+HYBRID = profile(SIZES, retriever="hybrid")
+
+
+def test_another_embedder_shows_other_passages_and_a_reload_the_same(models, tmp_path):
+    task = load_task("world", HYBRID)
+    options = {"model": models[0], "base": HYBRID, "out": tmp_path / "out", "progress": False}
+    found = swap_embedder(task, **options)
+    asked = found.answers.groupby("condition")["question_id"].nunique()
+    assert asked.to_dict() == dict.fromkeys(EMBEDDING, len(task.asked))
+    for name in ("flips", "passages", "accuracy"):
+        ending = "_minus_before" if name == "accuracy" else ""
+        assert found.quantities[f"{name}_reloaded{ending}"]["mean"] == 0
+    shown = {c: part.set_index("question_id") for c, part in found.answers.groupby("condition")}
+    pairs = zip(shown["before"]["shown"], shown["new embedder"]["shown"], strict=True)
+    moved = [1 - len(set(a) & set(b)) / len(b) for a, b in pairs]
+    assert sum(moved) > 0
+    measured = found.quantities["passages_new_embedder"]
+    assert measured["mean"] == pytest.approx(sum(moved) / len(moved))
+    texts = zip(shown["before"]["text"], shown["new embedder"]["text"], strict=True)
+    flips = [a != b for a, b in texts]
+    assert found.quantities["flips_new_embedder"]["mean"] == pytest.approx(sum(flips) / len(flips))
+
+
+def test_swapping_nothing_is_refused(models, tmp_path):
+    task, options = load_task("world", SIZES), {"model": models[0], "out": tmp_path}
+    with pytest.raises(RagftError, match="auto is the present embedder; name another one"):
+        swap_embedder(task, "auto", base=HYBRID, **options)
+    with pytest.raises(RagftError, match="retriever='bm25': it embeds nothing"):
+        swap_embedder(task, base=SIZES, **options)

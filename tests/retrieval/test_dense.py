@@ -1,6 +1,7 @@
 """Vectors are of unit length, cached by text, and searched exactly."""
 
 import importlib.util
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -33,6 +34,7 @@ class FakeModel:
     def __init__(self):
         self.seen = []
         self.tokenizer = Tokenizer()
+        self.device = SimpleNamespace(type="cpu")
 
     def encode(self, texts, **_):
         self.seen.append(list(texts))

@@ -102,3 +102,19 @@ def test_the_hash_follows_what_shapes_vectors_and_nothing_else(tmp_path):
     three = make_folder(tmp_path / "three")
     (three / "model.safetensors").write_bytes(b"Weights")
     assert em.model_hash(three) != em.model_hash(one)
+
+
+def test_the_lower_half_is_another_model_and_leaves_the_whole_one_alone(tmp_path, monkeypatch):
+    monkeypatch.setenv("RAGFT_CACHE", str(tmp_path))
+    whole = em.model_folder()
+    before = em.load(whole, "cpu").encode(["Who leads Tarmo?"])
+    folder = em.lower_half()
+    half = em.load(folder, "cpu")
+    assert len(half[0].auto_model.encoder.layer) == 3
+    vectors = half.encode(["Who leads Tarmo?"])
+    assert vectors.shape == before.shape
+    assert abs(vectors @ before.T).item() < 0.99
+    assert (em.load(whole, "cpu").encode(["Who leads Tarmo?"]) == before).all()
+    monkeypatch.setattr(em, "_cut", None)  # not made a second time
+    assert em.lower_half() == folder
+    assert em.model_hash(folder) != em.model_hash(whole)
