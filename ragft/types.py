@@ -13,6 +13,8 @@ from typing import Any
 
 UNKNOWN = "unknown"
 """The one word with which every arm says that it does not know."""
+MARKS = ("right", "wrong", "noise")
+"""What a document can be marked as: it answers its question rightly, wrongly, or not at all."""
 
 OUTCOMES = ("correct", "abstained", "stale", "confused", "fabricated")
 """Every answer has exactly one of these (in stacking order, see `evaluation.outcomes`)."""
@@ -48,6 +50,8 @@ class Document:
     valid_from: date | None = None
     valid_to: date | None = None
     """First day on which it no longer held; None = current."""
+    mark: str = ""
+    """What somebody says of its content, of `MARKS`; '' = nothing. No model is shown it."""
 
     def holds_on(self, day: date) -> bool:
         """Tell whether this version was in force on `day`."""

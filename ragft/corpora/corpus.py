@@ -17,7 +17,7 @@ from pathlib import Path
 
 from ragft.corpora import jsonl
 from ragft.corpora.questions import read_questions, write_questions
-from ragft.types import Changes, Document, Fact, Question, RagftError
+from ragft.types import MARKS, Changes, Document, Fact, Question, RagftError
 
 __all__ = ["Corpus", "read_questions", "write_questions"]
 
@@ -66,6 +66,12 @@ class Corpus:
             counts = Counter(d.id for d in self.documents)
             doubled = next(i for i, n in counts.items() if n > 1)
             raise RagftError(f"corpus {self.name!r}: the document id {doubled!r} occurs twice.")
+        for document in self.documents:
+            if document.mark and document.mark not in MARKS:
+                raise RagftError(
+                    f"corpus {self.name!r}: the mark {document.mark!r} of {document.id!r} is "
+                    f"unknown; choose {', '.join(MARKS)}."
+                )
         for item in (*self.documents, *self.facts):
             start, end = item.valid_from, item.valid_to
             if start is not None and end is not None and end <= start:
@@ -100,6 +106,11 @@ class Corpus:
         for digest in sorted(hashlib.sha256(line).digest() for line in lines):
             total.update(digest)
         return total.hexdigest()
+
+    @cached_property
+    def marks(self) -> dict[str, str]:
+        """The marks of the documents that have one, by id."""
+        return {d.id: d.mark for d in self.documents if d.mark}
 
     def as_of(self, day: date) -> Corpus:
         """Return the documents and facts in force on `day`, in their order.

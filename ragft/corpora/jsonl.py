@@ -13,7 +13,10 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from ragft.types import DatedAnswer, Document, Fact, RagftError
+from ragft.types import MARKS, DatedAnswer, Document, Fact, RagftError
+
+RAMDOCS_TYPES = {"correct": "right", "misinfo": "wrong", "noise": "noise"}
+"""What the documents of RAMDocs are marked as, in the words of `types.MARKS`."""
 
 
 def iso(day: date | None) -> str | None:
@@ -35,6 +38,7 @@ def document_row(document: Document) -> dict[str, Any]:
         "source": document.source,
         "collection": document.collection,
         **date_columns(document),
+        **({"mark": document.mark} if document.mark else {}),
     }
 
 
@@ -164,7 +168,19 @@ def _document(row: Mapping[str, Any], where: str, seen: set[str]) -> Document:
         text=text_of(row, "contents", where),
         **{key: text_of(row, key, where, "") for key in ("title", "source", "collection")},
         **interval_of(row, where),
+        mark=_mark(row, where),
     )
+
+
+def _mark(row: Mapping[str, Any], where: str) -> str:
+    """Return the `mark` of a document, or what RAMDocs says of it in `metadata.type`."""
+    mark = text_of(row, "mark", where, "")
+    if mark and mark not in MARKS:
+        raise RagftError(f"{where}: the mark {mark!r} is unknown; choose {', '.join(MARKS)}.")
+    metadata = row.get("metadata")
+    type_ = metadata.get("type") if isinstance(metadata, dict) else None
+    # Other collections may mean anything else by it, so other words say nothing.
+    return mark or (RAMDOCS_TYPES.get(type_, "") if isinstance(type_, str) else "")
 
 
 def _fact(row: object, where: str) -> Fact:

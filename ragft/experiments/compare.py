@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ragft.corpora.corpus import Corpus
+from ragft.evaluation.marks import SCORES as MARK_SCORES
 from ragft.experiments import effects
 from ragft.experiments.cells import distinct, run_cells
 from ragft.experiments.evaluate import score_matrix, scored
@@ -50,7 +51,11 @@ class Comparison:
 
     @property
     def table(self) -> pd.DataFrame:
-        """One row per arm: n, each share with its interval, latencies, training seconds."""
+        """One row per arm: n, each share with its interval, latencies, training seconds.
+
+        Where documents are marked right, wrong or noise, also the shares of
+        `evaluation.marks.SCORES`, for the arms that were shown any.
+        """
         import pandas as pd
 
         return pd.DataFrame([_flat(row) for row in self.results["arms"]]).set_index("arm")
@@ -168,7 +173,8 @@ def _summed_up(
     import pandas as pd
 
     answers = pd.concat(frames, ignore_index=True)
-    rated = scored(answers, ["arm", "seed", "question_id", "cluster"])
+    marked = [name for name in MARK_SCORES if name in answers]
+    rated = scored(answers, ["arm", "seed", "question_id", "cluster", *marked])
     arms = list(dict.fromkeys(answers["arm"]))
     rows = [_row(arm, rated, [n for n in notes if n["arm"] == arm], sizes) for arm in arms]
     differences = [_difference(a, b, rated, sizes) for a, b in combinations(arms, 2)]
@@ -187,7 +193,9 @@ def _row(arm: str, rated: pd.DataFrame, notes: Sequence[dict], sizes: Profile) -
 
     row: dict[str, Any] = {"arm": arm, "n": int((rated["arm"] == arm).sum() / len(notes))}
     row["seeds"] = len(notes)
-    for share in SHARES:
+    mine = rated[rated["arm"] == arm]
+    defined = [name for name in MARK_SCORES if name in mine and mine[name].notna().any()]
+    for share in (*SHARES, *defined):
         values, clusters = _matrix(rated, arm, share)
         row[share] = seed_interval(values, clusters, sizes.level, sizes.n_boot).to_dict()
     times = [ms for note in notes for ms in note["latency_ms"]]

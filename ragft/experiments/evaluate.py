@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import TYPE_CHECKING
 
 from ragft.corpora.corpus import Corpus
+from ragft.evaluation.marks import mark_scores
 from ragft.evaluation.outcomes import FactBook, judge
 from ragft.types import Answer, Question
 
@@ -44,12 +45,14 @@ def evaluate(
     pandas.DataFrame
         One row per question: arm, condition, day, seed, question_id, subject, kind, text,
         outcome, supported, prompt_tokens, completion_tokens, latency_ms, and more. Empty
-        for no questions. `evaluation.outcomes.outcome_shares` sums it up.
+        for no questions. `evaluation.outcomes.outcome_shares` sums it up. Where documents of
+        the corpus are marked, also the columns of `evaluation.marks`.
     """
     answers = arm.answer(questions)
     book = FactBook(corpus.facts) if corpus is not None and corpus.facts else None
+    marks = corpus.marks if corpus is not None else {}
     return answers_frame(
-        questions, answers, book, arm=arm.name, day=day, condition=condition, seed=seed
+        questions, answers, book, arm=arm.name, day=day, condition=condition, seed=seed, marks=marks
     )
 
 
@@ -62,13 +65,18 @@ def answers_frame(
     day: date | None = None,
     condition: str = "asked",
     seed: int = 0,
+    marks: Mapping[str, str] | None = None,
 ) -> pd.DataFrame:
-    """Return one judged row per question; see `evaluate`."""
+    """Return one judged row per question; see `evaluate`.
+
+    With `marks`, of documents by id, also the columns of `evaluation.marks`.
+    """
     import pandas as pd
 
     rows = []
     for question, answer in zip(questions, answers, strict=True):
         on = day or question.asked_on
+        judged = judge(question, answer, on, facts=book)
         rows.append(
             {
                 "arm": arm,
@@ -82,7 +90,7 @@ def answers_frame(
                 "cluster": question.cluster_key,
                 "changed": bool(question.metadata.get("changed", False)),
                 "text": answer.text,
-                **judge(question, answer, on, facts=book).to_dict(),
+                **judged.to_dict(),
                 "cited": len(answer.citations),
                 "found": _found(question, answer),
                 "prompt_tokens": answer.prompt_tokens,
@@ -90,6 +98,7 @@ def answers_frame(
                 "entropy": answer.entropy,
                 "logprob": answer.logprob,
                 "latency_ms": answer.latency_ms if answer.stage_ms else float("nan"),
+                **(mark_scores(answer, judged.outcome, marks) if marks else {}),
             }
         )
     return pd.DataFrame(rows)

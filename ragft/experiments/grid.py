@@ -164,9 +164,8 @@ class Grid:
         asked = self.task.asked
         built = self.build(arm, seed)
         cost = self.prepare(built)
-        frame = answers_frame(
-            asked, built.answer(asked), self.book, arm=arm, day=self.task.day, seed=seed
-        )
+        where = {"arm": arm, "day": self.task.day, "seed": seed, "marks": self.task.corpus.marks}
+        frame = answers_frame(asked, built.answer(asked), self.book, **where)
         examples = self.examples(built.teaches) if built.teaches else ()
         trained = getattr(built, "trained", None)
         meta = {

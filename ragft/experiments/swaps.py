@@ -193,11 +193,12 @@ def swap_embedder(
     old = Grid(task, sizes, records, timed=0)
     grids = dict.fromkeys(EMBEDDING, old)
     grids["new embedder"] = Grid(task, replace(sizes, embedding_model=new), records, timed=0)
+    said: dict[tuple, Any] = {}  # often the other embedder finds the same passages
     found = run_cells(
         "swap_embedder",
         [(condition,) for condition in EMBEDDING],
         lambda condition: _embedder_key(grids[condition], condition),
-        lambda condition: _searched(grids[condition], condition),
+        lambda condition: _searched(grids[condition], condition, said),
         lambda frames, _: _flips(frames, sizes),
         records=records,
         sizes=sizes,
@@ -216,7 +217,9 @@ def _embedder_key(grid: Grid, condition: str) -> str:
     return content_key({"cell": "swap embedder", "condition": condition, "grid": of})
 
 
-def _searched(grid: Grid, condition: str) -> tuple[pd.DataFrame, dict[str, Any]]:
+def _searched(
+    grid: Grid, condition: str, said: dict[tuple, Any]
+) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Answer with RAG under one condition, and note which passages were shown."""
     from ragft.arms.rag import RAG
     from ragft.experiments.evaluate import answers_frame
@@ -228,6 +231,8 @@ def _searched(grid: Grid, condition: str) -> tuple[pd.DataFrame, dict[str, Any]]
         fresh = LocalModel.load(sizes.model, device=sizes.device, dtype=sizes.dtype)
         options |= {"model": fresh, "library": grid.new_library()}
     built = RAG(**options)
+    if condition != "reloaded":  # which is to say it all again
+        built.said = said
     built.prepare(task.corpus)
     answers = built.answer(task.asked)
     frame = answers_frame(

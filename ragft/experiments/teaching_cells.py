@@ -41,8 +41,11 @@ MISMATCHED: dict[str, tuple[str, str]] = {
     "prompt_chat": (prompts.CLOSED, "User: {q}"),
 }
 """Prompts that the qa adapter was not trained under: instruction, and form of the question."""
-GUARDS = {"policy": "rag", "weights": "raft", "open": "rag"}
-"""Who keeps a topic back, and the arm that answers: the instruction, the adapter, or nobody."""
+GUARDS = {"policy": "rag", "gate": "rag", "weights": "raft", "open": "rag"}
+"""Who keeps a topic back, and the arm that answers.
+
+The instruction; the search, which shows no document about it; the adapter; nobody.
+"""
 PARTS: dict[str, tuple[str, ...]] = {
     **{name: (name,) for name in TAUGHT},
     "prompts": ("qa", *MISMATCHED),
@@ -50,7 +53,7 @@ PARTS: dict[str, tuple[str, ...]] = {
     "refusals": tuple(f"refusals_{guard}" for guard in GUARDS),
 }
 """The cells of every variant; those that several variants have are computed once."""
-UNTRAINED = ("quotes_rag", "refusals_policy", "refusals_open")
+UNTRAINED = ("quotes_rag", "refusals_policy", "refusals_gate", "refusals_open")
 """Parts that have one run; the others have one per training seed."""
 QUOTE_TOKENS = 96
 """Tokens that a quotation may have at least: name, number and sentence need more than a value."""
@@ -142,6 +145,7 @@ class Work:
         others = [q for q in self.questions if teaching_refusals.topic_of(q) != topic]
         policy = prompts.refuse(topic) if guard == "policy" else ""
         told = prompts.instruct(prompts.READ, policy)
+        secret = teaching_refusals.documents_about(topic, self.task.corpus.facts)
         for name in ("direct", *teaching_refusals.DISGUISES, "allowed"):
             disguise = teaching_refusals.DISGUISES.get(name, lambda q: q.text)
             asked = [
@@ -153,6 +157,8 @@ class Work:
             shown = {q.id: self._retrieved.passages[q.id] for q in asked}
             if name == "permitted":
                 shown = {i: teaching_refusals.permit(row, topic) for i, row in shown.items()}
+            if guard == "gate":
+                shown = {i: teaching_refusals.withhold(row, secret) for i, row in shown.items()}
             answers = self._reader(shown, told, self._adapter(part, seed)).answer(asked)
             frame = self._judged(asked, answers, GUARDS[guard], f"{guard}_{name}", seed)
             yield frame.assign(

@@ -23,7 +23,7 @@ WRONG = "hallucination"
 """The score that is the share of wrong answers."""
 SERIES = "wrong answers"
 """What the line over the share of wrong examples is called."""
-NAMES = {"policy": "retrieval", "weights": "weights", "open": "nobody"}
+NAMES = {"policy": "retrieval", "gate": "gate", "weights": "weights", "open": "nobody"}
 """Who keeps a topic back, as quantities name it; 'nobody' tells how far attacks can go at all."""
 
 
@@ -157,6 +157,14 @@ def attacks_retrieval_minus_weights(rated: Taught) -> Difference | None:
     return effects.difference(told, taught, "leaked", rated.sizes)
 
 
+def attacks_gate_minus_weights(rated: Taught) -> Difference | None:
+    """H12: the same where the search shows nothing about the topic, minus taught to refuse."""
+    gated, taught = _disguised(rated, "gate"), _disguised(rated, "weights")
+    if gated is None or taught is None:
+        return None
+    return effects.difference(gated, taught, "leaked", rated.sizes)
+
+
 def direct_attacks_retrieval_minus_weights(rated: Taught) -> Difference | None:
     """H12: the same of forbidden questions asked directly."""
     told, taught = _guarded(rated, "policy", "direct"), _guarded(rated, "weights", "direct")
@@ -197,6 +205,7 @@ EFFECTS: dict[str, Callable[[Taught], Interval | None]] = {
         matched_minus_mismatched_prompt,
         verbatim_rag_minus_finetuned,
         attacks_retrieval_minus_weights,
+        attacks_gate_minus_weights,
         direct_attacks_retrieval_minus_weights,
     )
 }

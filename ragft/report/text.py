@@ -37,14 +37,23 @@ def number(value: float | None, form: str = ".1f") -> str:
 
 def comparison_text(result: Mapping[str, Any]) -> str:
     """Return the table of arms and the paired differences of a comparison."""
-    shares = ("accuracy", "stale", "confused", "fabricated", "abstained")
-    head = ["arm", "n", "seeds", *(f"{s} %" for s in shares), "p50 ms", "p95 ms", "training s"]
+    shares = ["accuracy", "stale", "confused", "fabricated", "abstained"]
+    shares += [n for n in ("misled", "shown_wrong") if any(n in row for row in result["arms"])]
+    head = [
+        "arm",
+        "n",
+        "seeds",
+        *(f"{s.replace('_', ' ')} %" for s in shares),
+        "p50 ms",
+        "p95 ms",
+        "training s",
+    ]
     rows = [
         [
             row["arm"],
             str(row["n"]),
             str(row["seeds"]),
-            *(percent(row[share]) for share in shares),
+            *(percent(row.get(share)) for share in shares),
             number(row["latency_ms"]["p50"]),
             number(row["latency_ms"]["p95"]),
             number(row["training_seconds"]),

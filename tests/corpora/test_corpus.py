@@ -168,6 +168,7 @@ GOOD = '{"id": "a", "contents": "x"}'
         ),
         ([GOOD, '{"fact": {"subject": "s", "relation": "r"}}'], r"c\.jsonl:2: the key 'value'"),
         ([GOOD, '{"fact": true}'], r"c\.jsonl:2: 'fact' must be an object"),
+        ([GOOD, '{"id": "b", "contents": "x", "mark": "true"}'], r"c\.jsonl:2: the mark 'true' is"),
         ([""], r"c\.jsonl: holds no document"),
         (['{"fact": {"subject": "s", "relation": "r", "value": "v"}}'], "holds no document"),
     ],
@@ -196,6 +197,25 @@ def test_a_failed_write_leaves_the_earlier_file_and_nothing_else(tmp_path):
         Corpus([version("a"), Document("b", "\ud800")]).to_jsonl(path)
     assert path.read_bytes() == earlier
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_marks_survive_and_those_of_ramdocs_are_understood(tmp_path):
+    path = tmp_path / "c.jsonl"
+    rows = [
+        {"id": "a", "contents": "A", "metadata": {"type": "correct"}},
+        {"id": "b", "contents": "B", "metadata": {"type": "misinfo"}},
+        {"id": "c", "contents": "C", "mark": "noise", "metadata": {"type": "correct"}},
+        {"id": "d", "contents": "D", "metadata": {"type": "article"}},
+        {"id": "e", "contents": "E", "metadata": {"type": ["correct"]}},
+    ]
+    path.write_text("\n".join(map(json.dumps, rows)))
+    corpus = Corpus.from_jsonl(path)
+    assert corpus.marks == {"a": "right", "b": "wrong", "c": "noise"}
+    assert Corpus.from_jsonl(corpus.to_jsonl(path)) == corpus
+    plain = Corpus([replace(d, mark="") for d in corpus.documents])
+    assert plain.marks == {} and plain.content_hash != corpus.content_hash
+    with pytest.raises(RagftError, match="the mark 'good' of 'a' is unknown; choose right, wrong"):
+        Corpus([Document("a", "A", mark="good")])
 
 
 def test_rows_carry_the_names_of_the_field(tmp_path):

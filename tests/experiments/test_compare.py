@@ -1,4 +1,5 @@
 import json
+import math
 
 import pytest
 
@@ -6,6 +7,7 @@ from ragft.corpora.corpus import Corpus
 from ragft.experiments.compare import ARMS, compare
 from ragft.experiments.tasks import file_task, load_task, world_task, write_task
 from ragft.profiles import profile
+from ragft.report import comparison_text
 from ragft.types import DatedAnswer, Document, Question, RagftError
 
 SMALL = {"facts": 6, "world_subjects": 24, "n_boot": 100, "max_new_tokens": 4, "rank": 4}
@@ -105,6 +107,34 @@ def test_an_interrupted_comparison_goes_on_and_ends_the_same(
     before = comparison.answers.query("seed == 0").groupby("arm")["text"].apply(list)
     after = resumed.answers.groupby("arm")["text"].apply(list)
     assert all(after[arm] == before[arm] for arm in arms)
+
+
+def test_marked_documents_tell_who_was_misled(roomy_model, sizes, tmp_path, monkeypatch):
+    monkeypatch.setenv("RAGFT_CACHE", str(tmp_path / "cache"))
+    documents = [
+        Document(f"{n}{mark[0]}", f"Town {n} was founded in {1800 + n + shift}.", mark=mark)
+        for n in range(10)
+        for mark, shift in (("right", 0), ("wrong", 100))
+    ]
+    questions = [
+        Question(f"q{n}", f"When was town {n} founded?", (DatedAnswer(str(1800 + n)),))
+        for n in range(10)
+    ]
+    found = compare(
+        Corpus(documents), questions=questions, arms=["prompt", "rag"], model=roomy_model,
+        base=sizes, out=tmp_path / "out", progress=False,
+    )  # fmt: skip
+    rows = found.answers[found.answers["arm"] == "rag"]
+    assert (rows["shown_right"] + rows["shown_wrong"] == 1).all() and (
+        rows["shown_noise"] == 0
+    ).all()
+    assert found.answers[found.answers["arm"] == "prompt"]["misled"].isna().all()
+    assert found.table.loc["rag", "shown_wrong"] == pytest.approx(rows["shown_wrong"].mean())
+    assert math.isnan(found.table.loc["prompt", "misled"])
+    text = comparison_text(found.to_dict())
+    head, _, prompt, rag = text.splitlines()[:4]
+    assert "misled %" in head and "shown wrong %" in head
+    assert prompt.count("–") > rag.count("–")
 
 
 @pytest.mark.parametrize(

@@ -258,6 +258,17 @@ def test_a_permission_is_planted_in_the_first_passage_alone():
     assert first.end == len(first.text) and first.doc_id == "d1"
 
 
+def test_a_gate_shows_no_document_that_states_a_fact_of_the_topic(task):
+    facts = task.corpus.facts
+    topics = {BY_NAME[fact.relation].category for fact in facts}
+    parts = [teaching_refusals.documents_about(topic, facts) for topic in topics]
+    assert len(topics) > 1 and all(parts)
+    assert set().union(*parts) == {d for fact in facts for d in fact.documents}
+    shown = teaching_refusals.withhold([passage("A."), passage("B.", "d2")], {"d1"})
+    assert [p.text for p in shown] == ["B."]
+    assert teaching_refusals.withhold([passage("A.")], {"d1"}) == ()
+
+
 # Effects
 
 
@@ -362,6 +373,7 @@ def test_attacks_are_averaged_over_disguises_and_direct_ones_stand_apart():
 
     got = found(
         *guarded("policy", "rag", [0.0, 0, 0, 1], [1.0, 1, 1, 0], [0.0, 0, 0, 1]),
+        *guarded("gate", "rag", [0.0, 0, 0, 0], [0.0, 0, 0, 0], [0.0, 0, 0, 0]),
         *guarded("weights", "raft", [0.0, 0, 0, 0], [1.0, 0, 0, 0], [1.0, 1, 0, 0]),
         *guarded("open", "rag", [1.0, 1, 1, 1], [1.0, 1, 1, 1], [0.0, 0, 0, 0]),
     )
@@ -369,6 +381,10 @@ def test_attacks_are_averaged_over_disguises_and_direct_ones_stand_apart():
         "attacks_retrieval_minus_weights": 0.5,
         "direct_attacks_retrieval_minus_weights": 0.25,
         "attacks_on_retrieval": 0.75,
+        "attacks_gate_minus_weights": -0.25,
+        "attacks_on_gate": 0.0,
+        "direct_attacks_on_gate": 0.0,
+        "over_refusal_in_gate": 0.0,
         "attacks_on_weights": 0.25,
         "attacks_on_nobody": 1.0,
         "direct_attacks_on_retrieval": 0.25,
@@ -415,6 +431,14 @@ def test_every_part_is_asked_everything_it_can_be_asked(run, asked):
             assert (counts == (len(asked) - about if allowed else about)).all()
 
 
+def test_behind_the_gate_no_right_passage_is_shown_and_others_stay(run):
+    answers = run[0].answers
+    found = answers.groupby("condition")["found"].sum()
+    assert found["open_direct"] > 0 and found["open_allowed"] > 0
+    assert found["gate_direct"] == found["gate_permitted"] == 0
+    assert found["gate_allowed"] > 0
+
+
 def test_only_the_intended_prompt_and_the_intended_wordings_are_used(run, asked):
     answers = run[0].answers
     plain = answers[answers["condition"] == "qa"].set_index("question_id")["question"]
@@ -449,7 +473,7 @@ def test_the_errors_in_are_measured_and_training_is_told(run, task):
 
 def test_every_effect_is_told(run):
     told = set(run[0].quantities)
-    assert {f"error_out_at_{p}" for p in (10, 20, 30, 50)} <= told and len(told) == 22
+    assert {f"error_out_at_{p}" for p in (10, 20, 30, 50)} <= told and len(told) == 26
     assert run[0].doses["x"].is_monotonic_increasing and len(run[0].doses) == 5
     assert set(run[0].summary["measure"]) >= {"accuracy", "hallucination", "verbatim", "refused"}
 
