@@ -169,8 +169,8 @@ class ModelArm:
         room = self.model.context_length - self.decoding.max_new_tokens
         while hits:
             text = self._prompt(question, self._shown(hits))
-            # A token is at least one character, so short prompts need no tokenising.
-            if len(text) < room or _length(self.model, text) <= room:
+            # A token is at least one byte, so short prompts need no tokenising.
+            if len(text.encode()) < room or _length(self.model, text) <= room:
                 break
             hits = hits[:-1]
             self.dropped += 1

@@ -3,7 +3,7 @@ from datetime import date
 
 import pytest
 
-from ragft import prompts
+from ragft import models, prompts
 from ragft.arms.base import Decoding
 from ragft.arms.fewshot import Fewshot
 from ragft.arms.finetuned import FineTuned, Training
@@ -199,6 +199,18 @@ def test_passages_that_do_not_fit_are_dropped_and_counted():
     (answer,) = arm.answer([ASKED])
     assert arm.dropped == 2 + 0 or arm.dropped == 3
     assert len(answer.hits) == 3 - arm.dropped
+
+
+def test_passages_in_letters_of_several_bytes_are_measured_in_tokens(roomy_model):
+    """Such a letter may take a token for each of its bytes."""
+    model = LocalModel.load(roomy_model, device="cpu")
+    long = Document("d", "Тармо " * 300)
+    arm = Given(model, {"q1": chunk([long], strategy="whole")})
+    room = model.context_length - arm.decoding.max_new_tokens
+    text = arm._prompt(ASKED, chunk([long], strategy="whole"))
+    assert len(text) < room < len(models.prompt_tokens(model.tokenizer, [text])[0])
+    (answer,) = arm.answer([ASKED])
+    assert arm.dropped == 1 and answer.hits == ()
 
 
 def test_given_passages_keep_their_order_when_asked_to():
