@@ -204,6 +204,23 @@ def dated(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
     return frame.assign(day=pd.to_datetime(frame["day"]))
 
 
+def task_on(line: Timeline, day: date, known: date | None = None, kept: bool = False) -> Task:
+    """Return what is asked on a day of a timeline, over what an index knows on it.
+
+    Parameters
+    ----------
+    line : Timeline
+    day : date
+        Of the questions.
+    known : date, optional
+        Of the collection; None: the same.
+    kept : bool
+        Whether old versions stay in the collection.
+    """
+    corpus = known_on(line.corpus, known or day, kept)
+    return Task(line.name, corpus, day, line.asked(day), (), line.others)
+
+
 class _Work:
     """The cells of one freshness experiment: their keys, and what computing one takes."""
 
@@ -219,10 +236,9 @@ class _Work:
         """Return what answers on a day from an index that knows the collection of another."""
         place = (known, kept, day)
         if place not in self.grids:
-            line = self.timeline
-            corpus = known_on(line.corpus, known, kept)
-            task = Task(line.name, corpus, day, line.asked(day), (), line.others)
-            self.grids[place] = Grid(task, self.sizes, self.records, line.corpus, timed=0)
+            task = task_on(self.timeline, day, known, kept)
+            whole = self.timeline.corpus
+            self.grids[place] = Grid(task, self.sizes, self.records, whole, timed=0)
         return self.grids[place]
 
     def cells(self, lines: Sequence[Line]) -> list[tuple[str, str, date, int]]:
