@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from ragft.evaluation.resampling import resampling_counts
+from ragft.evaluation.quantiles import Quantile, quantile
 from ragft.types import Question, RagftError
 
 if TYPE_CHECKING:
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
 Serve = Callable[[Sequence[int]], object]
 """Answers the requests of these numbers, and returns when all are answered."""
-FEW_CYCLES = 10
-"""Busy periods below which no interval is given; they are what a run has of independent parts."""
 
 
 class Clock(Protocol):
@@ -95,19 +93,6 @@ def poisson_arrivals(rate: float, seconds: float, seed: int = 0) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Quantile:
-    """A quantile of the latencies, with its interval."""
-
-    value: float
-    """Seconds; inf where too few were answered, NaN without arrivals."""
-    low: float
-    high: float
-    n: int
-    cycles: int
-    """Busy periods, which the bootstrap resamples."""
-
-
-@dataclass(frozen=True)
 class Load:
     """What became of the requests of one run; times in seconds since its start."""
 
@@ -170,33 +155,15 @@ class Load:
         idle[np.isnan(self.free)] = False
         return np.maximum(np.cumsum(idle) - 1, 0)
 
-    def quantile(
-        self, q: float, level: float = 0.95, n_boot: int = 1000, seed: int = 0
-    ) -> Quantile:
+    def quantile(self, q: float, level: float = 0.95, n_boot: int = 1000) -> Quantile:
         """Return a quantile of the latencies; its interval resamples whole busy periods.
 
         Requests in one queue wait for each other, so single latencies are no sample; busy
-        periods are independent of each other. With fewer than `FEW_CYCLES` the limits are NaN.
+        periods are independent of each other.
 
         Source: the regenerative method, Crane and Iglehart (1975), Operations Research 23(1).
         """
-        latency, count = self.latency, int(self.cycles.max(initial=-1)) + 1
-        if not len(latency):
-            return Quantile(math.nan, math.nan, math.nan, 0, 0)
-        order = np.argsort(latency)
-        ranked, cycle = latency[order], self.cycles[order]
-
-        def at(weights: np.ndarray) -> float:
-            heights = np.cumsum(weights)
-            return float(ranked[np.searchsorted(heights, q * heights[-1])])
-
-        value = at(np.ones(len(ranked)))
-        if count < FEW_CYCLES:
-            return Quantile(value, math.nan, math.nan, len(ranked), count)
-        draws = [at(row[cycle]) for rows in resampling_counts(count, n_boot, seed) for row in rows]
-        tail = (1 - level) / 2
-        low, high = np.quantile(draws, [tail, 1 - tail], method="inverted_cdf")
-        return Quantile(value, float(low), float(high), len(ranked), count)
+        return quantile(self.latency, q, self.cycles, level=level, n_boot=n_boot)
 
 
 def offer(

@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ragft.bench.load import (
-    FEW_CYCLES,
     SimulatedClock,
     WallClock,
     answering,
@@ -43,7 +42,7 @@ def test_by_hand():
     assert load.offered == 0.4 and load.backlog == 1 and not load.grew
     assert load.goodput(2.0) == 0.2 and load.goodput(4.5) == 0.4
     assert load.quantile(0.5).value == 2 and load.quantile(0.75).value == 3
-    assert load.quantile(1.0).value == 4.5 and load.quantile(0.5).cycles == 2
+    assert load.quantile(1.0).value == 4.5 and load.quantile(0.5).clusters == 2
     assert math.isnan(load.quantile(0.5).low)  # two busy periods are no sample
 
 
@@ -180,4 +179,4 @@ def test_the_real_clock_goes_on_and_waits():
     assert clock.now() >= before + 0.01
     clock.wait_until(before)  # has passed
     load = offer(lambda numbers: None, np.array([0.0, 0.002, 0.004]), 0.005)
-    assert (load.latency >= 0).all() and (load.dispatch >= 0).all() and FEW_CYCLES > 3
+    assert (load.latency >= 0).all() and (load.dispatch >= 0).all()

@@ -1,0 +1,100 @@
+"""Every kind of index finds what exact search finds, nearly or wholly."""
+
+import math
+
+import numpy as np
+import pytest
+
+from ragft.retrieval import ann
+from ragft.retrieval.ann import KINDS, Tuning, VectorIndex, centres, index_bytes, recall
+from ragft.types import RagftError
+
+
+def unit(count, dimension=16, seed=0):
+    made = np.random.default_rng(seed).normal(size=(count, dimension)).astype(np.float32)
+    return made / np.linalg.norm(made, axis=1, keepdims=True)
+
+
+@pytest.fixture(scope="module")
+def vectors():
+    return unit(2000)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_vector_finds_itself_first(vectors, kind):
+    rows, scores = VectorIndex(vectors, kind).search(vectors[:50], 5)
+    assert rows.shape == scores.shape == (50, 5)
+    assert (rows[:, 0] == np.arange(50)).mean() > 0.95
+    assert scores[:, 0] == pytest.approx(1, abs=0.2)
+    assert (np.diff(scores, axis=1) <= 0).all()
+
+
+def test_exact_is_exact(vectors):
+    queries = unit(20, seed=1)
+    rows, scores = VectorIndex(vectors).search(queries, 10)
+    truth = np.argsort(-(queries @ vectors.T), axis=1, kind="stable")[:, :10]
+    assert (rows == truth).all()
+    assert np.allclose(scores, np.take_along_axis(queries @ vectors.T, truth, axis=1))
+
+
+@pytest.mark.parametrize(
+    ("kind", "little", "much"),
+    [
+        ("hnsw", Tuning(links=4, build_width=8, search_width=1), Tuning(search_width=500)),
+        ("ivf", Tuning(probes=1), Tuning(probes=10_000)),
+    ],
+)
+def test_more_work_finds_more(vectors, kind, little, much):
+    queries = unit(50, seed=2)
+    exact, _ = VectorIndex(vectors).search(queries, 10)
+    found = [recall(VectorIndex(vectors, kind, t).search(queries, 10)[0], exact).mean()
+             for t in (little, much)]  # fmt: skip
+    assert found[0] < 0.8 and found[1] > 0.99
+
+
+def test_recall_by_hand():
+    exact = np.array([[1, 2, 3, 4], [5, 6, 7, 8]])
+    found = np.array([[4, 9, 1], [-1, -1, -1]])
+    assert recall(found, exact).tolist() == [0.5, 0.0]
+    assert math.isnan(recall(found[:1], np.empty((1, 0), int))[0])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_few_vectors_and_none(kind):
+    rows, scores = VectorIndex(unit(3), kind).search(unit(2), 10)
+    assert rows.shape == (2, 3) and sorted(rows[0]) == [0, 1, 2]
+    rows, scores = VectorIndex(unit(0), kind).search(unit(2), 10)
+    assert rows.shape == scores.shape == (2, 0)
+    assert VectorIndex(unit(3), kind).search(unit(0), 2)[0].shape == (0, 2)
+
+
+def test_sizes_are_told_before_anything_is_filled(vectors, monkeypatch):
+    assert (
+        index_bytes(1000, 384, "exact", Tuning()) == VectorIndex(unit(1000, 384)).bytes == 1536000
+    )
+    assert index_bytes(0, 384, "exact", Tuning()) == 0 and centres(0) == 1
+    sizes = [index_bytes(10**6, 384, kind, Tuning()) for kind in ("exact", "ivf", "hnsw")]
+    assert sizes == sorted(sizes)
+    monkeypatch.setattr(ann, "free_memory", lambda: 2**17)
+    monkeypatch.setattr(VectorIndex, "_build", lambda self: pytest.fail("filled"))
+    with pytest.raises(RagftError, match=r"an hnsw index of 2,000 vectors takes .* GiB are free"):
+        VectorIndex(vectors, "hnsw")
+
+
+def test_the_computed_size_is_that_of_the_index(vectors):
+    import faiss
+
+    for kind in ("hnsw", "ivf"):
+        made = VectorIndex(vectors, kind)
+        assert made.bytes == pytest.approx(len(faiss.serialize_index(made._index)), rel=0.1)
+
+
+def test_free_memory_is_known_or_endless():
+    assert ann.free_memory() > 2**20
+
+
+def test_what_a_user_can_get_wrong(vectors):
+    with pytest.raises(RagftError, match="unknown kind 'tree'; choose exact, hnsw, ivf"):
+        VectorIndex(vectors, "tree")
+    with pytest.raises(RagftError, match=r"must have shape \(n, d\), not \(16,\)"):
+        VectorIndex(vectors[0])
