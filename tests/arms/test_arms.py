@@ -204,7 +204,7 @@ def test_passages_that_do_not_fit_are_dropped_and_counted():
 def test_passages_in_letters_of_several_bytes_are_measured_in_tokens(roomy_model):
     """Such a letter may take a token for each of its bytes."""
     model = LocalModel.load(roomy_model, device="cpu")
-    long = Document("d", "Тармо " * 300)
+    long = Document("d", "Тармо " * 500)
     arm = Given(model, {"q1": chunk([long], strategy="whole")})
     room = model.context_length - arm.decoding.max_new_tokens
     text = arm._prompt(ASKED, chunk([long], strategy="whole"))

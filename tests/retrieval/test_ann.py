@@ -96,5 +96,5 @@ def test_free_memory_is_known_or_endless():
 def test_what_a_user_can_get_wrong(vectors):
     with pytest.raises(RagftError, match="unknown kind 'tree'; choose exact, hnsw, ivf"):
         VectorIndex(vectors, "tree")
-    with pytest.raises(RagftError, match=r"must have shape \(n, d\), not \(16,\)"):
+    with pytest.raises(RagftError, match=r"must have the shape \(n, d\), not \(16,\)"):
         VectorIndex(vectors[0])
