@@ -1,0 +1,74 @@
+"""Ratios by hand, their algebra, and how often their intervals hold the truth."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ragft.evaluation.ratios import mean_ratio, quantile_ratio
+from ragft.types import RagftError
+
+TIMES = st.lists(st.floats(0.01, 100), min_size=12, max_size=30)
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "mean", "median"),
+    [
+        ([2, 4, 6], [1, 2, 3], 2, 2),
+        ([1, 1, 10], [1, 2, 3], 2, 0.5),
+        ([1, math.nan, 3], [1, 5, 1], 2, 1),
+        ([0, 0], [1, 3], 0, 0),
+    ],
+)
+def test_by_hand(a, b, mean, median):
+    found = mean_ratio(a, b)
+    assert found.mean == mean and math.isnan(found.low) and found.method == "undefined"
+    assert found.n + found.missing == len(a)
+    assert quantile_ratio(a, b).mean == median
+
+
+def test_what_is_not_defined():
+    for a, b in (([], []), ([1.0], [0.0]), ([math.nan], [1.0])):
+        assert math.isnan(mean_ratio(a, b).mean) and math.isnan(quantile_ratio(a, b).mean)
+    with pytest.raises(RagftError, match="2 values over 1"):
+        mean_ratio([1, 2], [1])
+    with pytest.raises(RagftError, match="q=0 must lie above 0"):
+        quantile_ratio([1], [1], 0)
+
+
+@pytest.mark.parametrize("ratio", [mean_ratio, quantile_ratio])
+@given(TIMES, st.floats(0.1, 10))
+def test_a_constant_ratio_has_no_spread(ratio, times, factor):
+    found = ratio(np.multiply(times, factor), times, n_boot=50)
+    assert found.mean == pytest.approx(factor)
+    assert found.low == pytest.approx(factor) and found.high == pytest.approx(factor)
+
+
+@given(TIMES, TIMES)
+def test_turned_round_it_is_the_inverse(a, b):
+    size = min(len(a), len(b))
+    one, two = mean_ratio(a[:size], b[:size], n_boot=50), mean_ratio(b[:size], a[:size], n_boot=50)
+    assert one.mean == pytest.approx(1 / two.mean)
+    assert one.low <= one.high
+
+
+@pytest.mark.parametrize("ratio", [mean_ratio, quantile_ratio])
+def test_intervals_cover_the_truth_as_often_as_they_say(ratio):
+    rng, hits = np.random.default_rng(0), 0
+    for seed in range(300):
+        ours = rng.lognormal(sigma=0.4, size=(2, 100))
+        found = ratio(3 * ours[0], ours[1], n_boot=200, seed=seed)
+        hits += found.low <= 3 <= found.high
+    assert 0.91 <= hits / 300 <= 0.985
+
+
+def test_questions_of_one_cluster_go_together():
+    rng = np.random.default_rng(1)
+    a, b = rng.lognormal(size=(2, 20))
+    clusters = np.repeat(np.arange(20), 5)
+    tenfold = mean_ratio(np.repeat(a, 5), np.repeat(b, 5), clusters)
+    alone = mean_ratio(a, b)
+    assert (tenfold.low, tenfold.high) == pytest.approx((alone.low, alone.high))
+    assert tenfold.clusters == 20 and tenfold.n == 100
