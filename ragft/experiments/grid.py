@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from ragft.arms.finetuned import Training
     from ragft.arms.library import Library
     from ragft.evaluation.outcomes import FactBook
+    from ragft.retrieval.index import EmbedsTexts
     from ragft.types import RefreshCost
 
 TRAINED = ("finetuned", "finetuned_rag", "raft", "placebo", "oracle_raft")
@@ -83,13 +84,16 @@ class Grid:
             _libraries[key].prepare(self.task.corpus)
         return _libraries[key]
 
-    def new_library(self, cached: bool = True) -> Library:
-        """Return an empty library; without `cached`, every vector is computed anew."""
+    def new_library(self, cached: bool = True, embedder: EmbedsTexts | None = None) -> Library:
+        """Return an empty library; without `cached`, every vector is computed anew.
+
+        An `embedder` takes the place of the profile's own.
+        """
         from ragft.arms.library import Library
         from ragft.retrieval.dense import Embedder
 
-        sizes, embedder = self.sizes, None
-        if sizes.retriever != "bm25":
+        sizes = self.sizes
+        if embedder is None and sizes.retriever != "bm25":
             kept = cache_dir() / "vectors" if cached else None
             embedder = Embedder(sizes.embedding_model, cache=kept)
         return Library(
