@@ -1,7 +1,7 @@
 """Latency: where the time of an answer goes, per arm, against index size, passages and batch.
 
 Questions are asked one batch after the other with nothing else running; what happens when they
-come faster than they are answered is the matter of `bench.load`. Every time is measured from
+come faster than they are answered is the matter of `experiments.load`. Every time is measured from
 outside the arm, after a warm-up, with nothing judged in between.
 """
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ragft.bench.load import (
+from ragft.experiments.load import (
     SimulatedClock,
     WallClock,
     answering,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ragft.bench.shapes import SHAPES, TOY
+from ragft.generation.shapes import SHAPES, TOY
 
 
 @pytest.fixture(scope="module")
