@@ -9,10 +9,12 @@ from ragft.plotting.claim_rows import VERDICTS
 from ragft.plotting.days import over_days
 from ragft.plotting.doses import dose_response
 from ragft.plotting.forest import forest
+from ragft.plotting.load import load_curves
 from ragft.plotting.overview import HERO_LINES, hero
 from ragft.plotting.planes import cost_accuracy
 from ragft.plotting.positions import position_curve
 from ragft.plotting.risk import risk_coverage
+from ragft.plotting.stages import stage_curves
 from ragft.plotting.style import (
     ARMS,
     OUTCOMES,
@@ -44,6 +46,7 @@ __all__ = [
     "freshness",
     "hero",
     "ledger",
+    "load_curves",
     "look",
     "outcomes",
     "outcomes_by_condition",
@@ -51,6 +54,7 @@ __all__ = [
     "position_curve",
     "risk_coverage",
     "save",
+    "stage_curves",
     "stale_share",
     "styled",
 ]

@@ -37,8 +37,10 @@ def label_event(axes: Axes, event: float, text: str) -> None:
     )  # fmt: skip
 
 
-def log_axis(axes: Axes, low: float, high: float, room: float = 1.9, fine: float = 2) -> None:
-    """Span values from `low` to `high` on a logarithmic x axis, a decade at least.
+def log_axis(
+    axes: Axes, low: float, high: float, room: float = 1.9, fine: float = 2, axis: str = "x"
+) -> None:
+    """Span values from `low` to `high` on a logarithmic axis, a decade at least.
 
     Parameters
     ----------
@@ -49,6 +51,7 @@ def log_axis(axes: Axes, low: float, high: float, room: float = 1.9, fine: float
         Factor that is left free at both ends.
     fine : float
         Decades below which there are ticks at 3 besides those at 1.
+    axis : {'x', 'y'}
 
     Raises
     ------
@@ -59,11 +62,11 @@ def log_axis(axes: Axes, low: float, high: float, room: float = 1.9, fine: float
 
     if not low > 0:
         raise RagftError("plot: a log axis needs values above 0; leave out what is 0 or less")
-    axes.set_xscale("log")
     room = max(room, (10 / (high / low)) ** 0.5)
-    axes.set_xlim(low / room, high * room)
+    axes.set(**{f"{axis}scale": "log", f"{axis}lim": (low / room, high * room)})
     decades = math.log10(high / low * room**2)
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 3) if decades < fine else (1,), numticks=6))
-    axes.xaxis.set_minor_locator(NullLocator())
+    ruled = getattr(axes, f"{axis}axis")
+    ruled.set_major_locator(LogLocator(subs=(1, 3) if decades < fine else (1,), numticks=6))
+    ruled.set_minor_locator(NullLocator())
     short = FuncFormatter(lambda x, _: f"{x:,.0f}" if x >= 1 else f"{x:.4f}".strip("0"))
-    axes.xaxis.set_major_formatter(short)
+    ruled.set_major_formatter(short)
