@@ -211,10 +211,8 @@ def _summed_up(
         for note in notes
     ]
     counts = requests.groupby("arm").size()
-    found = {
-        f"capacity_{row['arm']}": _interval(row, int(counts[row["arm"]])) for row in capacities
-    }
     by_arm = {row["arm"]: row for row in capacities}
+    found = {f"capacity_{a}": _interval(row, counts.get(a, 0)) for a, row in by_arm.items()}
     ratio = _goodput_ratio(by_arm.get("finetuned"), by_arm.get("rag"), len(requests))
     quantities = effects.quantities(found, "questions a second")
     quantities |= effects.quantities({"goodput_finetuned_over_rag": ratio}, "ratio")
@@ -238,12 +236,12 @@ def _point(arm: str, rate: float, load: Load, limit: float) -> dict[str, Any]:
     return point
 
 
-def _interval(row: dict[str, Any], n: int) -> Interval | None:
+def _interval(row: dict[str, Any], n: Any) -> Interval | None:
     """Return a highest load with what lies surely on either side; None where none met the limit."""
     if row["rate"] is None:
         return None
     low, high = (math.nan if row[name] is None else row[name] for name in ("low", "high"))
-    return Interval(row["rate"], low, high, n, method="bracket")
+    return Interval(row["rate"], low, high, int(n), method="bracket")
 
 
 def _goodput_ratio(

@@ -128,6 +128,8 @@ def _marks(
     at, value = np.asarray(at, float), np.asarray(value, float)
     drawn = at > (np.inf if drawn_from is None else drawn_from)
     for chosen, face in ((~drawn, colour), (drawn, "white")):
+        if not chosen.any():
+            continue
         axes.plot(
             at[chosen], value[chosen], marker, color=colour, markerfacecolor=face, ms=4,
             clip_on=False, label="_mark",

@@ -20,6 +20,7 @@ from ragft.report.hallucination import (
     remedies_frame,
     shares_table,
 )
+from ragft.report.latency import latency_table, quantiles_frame, stages_frame
 from ragft.report.publish import keep, model_line, publish
 from ragft.report.text import (
     bench_text,
@@ -33,10 +34,37 @@ from ragft.report.text import (
 )
 
 __all__ = [
-    "View", "bench_text", "by_group", "columns", "comparison_text", "doctor_text", "doubts_frame",
-    "examples_frame", "explanation_html", "explanation_text", "freshness_note", "hero_frame",
-    "history_frame", "hits_frame", "intervals_text", "keep", "last_day", "matrix_frame",
-    "model_line", "number", "outcomes_frame", "percent", "positions_frame", "printable",
-    "publish", "quantities_frame", "remedies_frame", "retrieval_text", "shares_frame",
+    "View",
+    "bench_text",
+    "by_group",
+    "columns",
+    "comparison_text",
+    "doctor_text",
+    "doubts_frame",
+    "examples_frame",
+    "explanation_html",
+    "explanation_text",
+    "freshness_note",
+    "hero_frame",
+    "history_frame",
+    "hits_frame",
+    "intervals_text",
+    "keep",
+    "last_day",
+    "latency_table",
+    "matrix_frame",
+    "model_line",
+    "number",
+    "outcomes_frame",
+    "percent",
+    "positions_frame",
+    "printable",
+    "publish",
+    "quantiles_frame",
+    "quantities_frame",
+    "remedies_frame",
+    "retrieval_text",
+    "shares_frame",
     "shares_table",
+    "stages_frame",
 ]  # fmt: skip

@@ -7,6 +7,7 @@ import pytest
 
 from ragft import models
 from ragft.batch import run_notebook
+from ragft.experiments.latency import ARMS
 from ragft.types import RagftError
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
@@ -56,6 +57,17 @@ def test_freshness_drift(given, history, tmp_path):
     assert run.status == "ran"
     for end in ("drift", "drift_stale", "drift_cost", "drift_hero", "packages"):
         assert (tmp_path / "figures" / f"04_freshness_{end}.png").exists()
+
+
+def test_latency_curves(given, tmp_path):
+    run = run_notebook(NOTEBOOKS / "06_latency_curves.ipynb", tmp_path / "06.ipynb", given)
+    assert run.status == "ran"
+    for name in ("latency", "latency_passages", "throughput"):
+        assert (tmp_path / "figures" / f"06_{name}.png").exists()
+    record = json.loads((tmp_path / "figures" / "data" / "06_latency.json").read_text())
+    assert {row["arm"] for row in record["results"]["summary"]} == set(ARMS)
+    assert set(record["results"]["quantities"]) >= {"latency_rag_over_finetuned"}
+    assert (tmp_path / "figures" / "data" / "06_caching.json").exists()
 
 
 PICTURES = (
