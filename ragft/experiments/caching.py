@@ -8,7 +8,7 @@ with each kind of it (`arms.cached`).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -153,6 +153,7 @@ def caching(
             "give 2 days and 1 request or more"
         )
     sizes = profile(base, model=str(model))
+    sizes = replace(sizes, seeds=sizes.seeds[:1])
     work = _Work(line, sizes, Records(out, smoke=sizes.name == "smoke"), requests, exponent)
     found = run_cells(
         "caching",

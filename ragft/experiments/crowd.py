@@ -38,7 +38,8 @@ def crowd(count: int) -> list[Document]:
     """
     if not 0 <= count <= LARGEST:
         raise RagftError(f"crowd: {count} documents; give 0 to {LARGEST:,}")
-    world = World(subjects=LARGEST, seed=CROWD_SEED, days=0)
+    # Documents of one statement, like those that are asked about: others make longer prompts.
+    world = World(subjects=LARGEST, seed=CROWD_SEED, days=0, former=1)
     documents = islice(world.iter_documents(), count)
     return [
         Document(f"crowd-{n}", d.text, d.title, collection="crowd") for n, d in enumerate(documents)
