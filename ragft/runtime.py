@@ -167,6 +167,11 @@ def hardware() -> dict[str, str | int | float | list[str] | None]:
     }
 
 
+def machine() -> dict[str, str | int]:
+    """Return what times depend on and what keys of timed results hold: cpu and cores."""
+    return {"cpu": _cpu_name(), "cores": cpu_count()}
+
+
 @cache
 def _cpu_name() -> str:
     """Return the processor's model name, or its architecture where no name is to be had."""

@@ -11,8 +11,8 @@ from collections.abc import Callable, Hashable, Iterable
 
 import numpy as np
 
-from ragft.evaluation.quantiles import FEW
-from ragft.evaluation.resampling import cluster_codes, resampling_counts
+from ragft.evaluation.quantiles import FEW, check_share, redrawn, weighted_quantile
+from ragft.evaluation.resampling import cluster_codes
 from ragft.evaluation.statistics import Interval
 from ragft.types import RagftError
 
@@ -69,13 +69,11 @@ def quantile_ratio(
     RagftError
         `q` is out of range.
     """
-    if not 0 < q <= 1:
-        raise RagftError(f"quantile_ratio: q={q} must lie above 0 and be at most 1")
+    check_share(q, "quantile_ratio")
 
     def of(values: np.ndarray, weights: np.ndarray) -> float:
         order = np.argsort(values, kind="stable")
-        heights = np.cumsum(weights[order])
-        return values[order][np.searchsorted(heights, q * heights[-1] - 1e-9)]
+        return weighted_quantile(values[order], weights[order], q)
 
     return _ratio(a, b, clusters, of, **options)
 
@@ -104,7 +102,7 @@ def _ratio(
     ratio = at(np.ones(len(a))) if len(a) else math.nan
     low = high = math.nan
     if count >= FEW and not math.isnan(ratio):
-        draws = [at(row[codes]) for rows in resampling_counts(count, n_boot, seed) for row in rows]
+        draws = redrawn(at, codes, n_boot, seed)
         tail = (1 - level) / 2
         low, high = map(float, np.nanquantile(draws, [tail, 1 - tail]))
     method = "undefined" if math.isnan(low) else "bootstrap"

@@ -25,7 +25,7 @@ from ragft.experiments.grid import Grid
 from ragft.experiments.timeline import Timeline
 from ragft.profiles import Profile, profile
 from ragft.records import Records, content_key
-from ragft.runtime import hardware, stopwatch
+from ragft.runtime import machine, stopwatch
 from ragft.types import Question, RagftError
 
 if TYPE_CHECKING:
@@ -203,8 +203,7 @@ class _Work:
     def key(self, name: str) -> str:
         """Return the key of a cell: of another machine it is another."""
         memory = MEMORIES[name]
-        machine = {k: v for k, v in hardware().items() if k in ("cpu", "cores")}
-        what = {"cell": "caching", "version": VERSION, **self.settings, **machine}
+        what = {"cell": "caching", "version": VERSION, **self.settings, **machine()}
         what |= {"memory": asdict(memory) if memory else None}
         seed = self.sizes.seeds[0]
         return content_key({**what, "grids": [grid.key("rag", seed) for grid in self.grids]})

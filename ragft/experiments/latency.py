@@ -17,12 +17,12 @@ from ragft.corpora.corpus import Corpus
 from ragft.experiments.cells import run_cells
 from ragft.experiments.crowd import CrowdEmbedder, crowd
 from ragft.experiments.grid import Grid
-from ragft.experiments.latency_effects import QUANTILES, SEARCH, STAGES, quantities
+from ragft.experiments.latency_effects import QUANTILES, STAGES, quantities
 from ragft.experiments.tasks import Task
 from ragft.profiles import Profile, profile
 from ragft.records import Records, content_key
 from ragft.retrieval.index import searched_text
-from ragft.runtime import hardware, stopwatch
+from ragft.runtime import machine, stopwatch
 from ragft.types import Answer, Question, RagftError
 
 if TYPE_CHECKING:
@@ -112,11 +112,10 @@ def latency(
     sizes = profile(base, model=str(model))
     sizes = replace(sizes, seeds=sizes.seeds[:1])
     work = _Work(task, sweep, sizes, Records(out, smoke=sizes.name == "smoke"))
-    machine = {k: v for k, v in hardware().items() if k in ("cpu", "cores")}
     found = run_cells(
         "latency",
         list(work.cells(arms)),
-        lambda *cell: work.key(machine, *cell),
+        work.key,
         work.compute,
         lambda frames, _: _summed_up(frames, sizes),
         records=work.grid.records,
@@ -178,11 +177,11 @@ class _Work:
             for arm in searching:
                 yield arm, "index", value
 
-    def key(self, machine: dict[str, Any], arm: str, axis: str, value: int) -> str:
+    def key(self, arm: str, axis: str, value: int) -> str:
         """Return the key of a point: of another machine it is another."""
         what = {"cell": "latency", "version": VERSION, "axis": axis, "value": value}
         what |= {"smallest": self.sweep.indexes[0], "questions": self.sweep.questions}
-        what |= {"warm_up": self.sweep.warm_up, **machine}
+        what |= {"warm_up": self.sweep.warm_up, **machine()}
         return content_key({**what, "grid": self.grid.key(arm, self.sizes.seeds[0])})
 
     def compute(self, arm: str, axis: str, value: int) -> tuple[pd.DataFrame, dict[str, Any]]:
@@ -272,4 +271,4 @@ def _summed_up(
                 found = quantile(part[measure], q, part["question_id"], **options)
                 place = {"arm": arm, "axis": axis, "at": int(value), "measure": measure, "q": q}
                 rows.append({**place, **found.to_dict()})
-    return times, {"summary": rows, "quantities": quantities(times, sizes), "search": SEARCH}
+    return times, {"summary": rows, "quantities": quantities(times, sizes)}

@@ -31,7 +31,7 @@ from ragft.experiments.load import (
 from ragft.experiments.tasks import Task
 from ragft.profiles import Profile, profile
 from ragft.records import Records, content_key
-from ragft.runtime import hardware, stopwatch
+from ragft.runtime import machine, stopwatch
 from ragft.types import RagftError
 
 if TYPE_CHECKING:
@@ -154,8 +154,7 @@ class _Work:
 
     def key(self, arm: str) -> str:
         """Return the key of a cell: of another machine it is another."""
-        machine = {k: v for k, v in hardware().items() if k in ("cpu", "cores")}
-        what = {"cell": "throughput", "version": VERSION, "settings": self.settings, **machine}
+        what = {"cell": "throughput", "version": VERSION, "settings": self.settings, **machine()}
         return content_key({**what, "grid": self.grid.key(arm, self.sizes.seeds[0])})
 
     def compute(self, arm: str) -> tuple[pd.DataFrame, dict[str, Any]]:

@@ -74,7 +74,7 @@ def load_curves(
         look(arm)
     arms = [arm for arm in ARMS if arm in set(curves["arm"])]
     for arm in arms:
-        _arm(top, bottom, curves[(curves["arm"] == arm)].sort_values("rate"))
+        _arm(top, bottom, curves[curves["arm"] == arm].sort_values("rate"))
     seen = [limit, *steady[["p50_value", "p95_value"]].to_numpy(float).ravel()]
     seen = [value for value in seen if math.isfinite(value)]
     widest = float(curves["rate"].max())

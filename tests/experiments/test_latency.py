@@ -108,7 +108,7 @@ def test_a_finished_run_is_read_and_another_machine_measures_anew(run, task, mon
     found, options = run
     monkeypatch.setattr(module._Work, "compute", lambda *_: pytest.fail("measured again"))
     assert latency(task, SWEEP, **options).folder == found.folder
-    monkeypatch.setattr(module, "hardware", lambda: {"cpu": "other", "cores": 64})
+    monkeypatch.setattr(module, "machine", lambda: {"cpu": "other", "cores": 64})
     with pytest.raises(pytest.fail.Exception):
         latency(task, SWEEP, **options)
 
