@@ -7,7 +7,7 @@ says which; nothing here knows how answers are judged.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -129,16 +129,48 @@ class ModelArm:
             A prompt does not fit the model's context even without passages.
         """
         timings: dict[str, float] = {}
-        found = self.find(questions, timings)
-        found = [self._fitting(q, hits) for q, hits in zip(questions, found, strict=True)]
-        shown = [self._shown(hits) for hits in found]
-        texts = [self._prompt(q, passages) for q, passages in zip(questions, shown, strict=True)]
+        found, shown, texts = self._asked(questions, timings)
         said = self._complete(texts)
         shared = {stage: ms / len(questions) for stage, ms in timings.items()}
         return [
             _answer(completion, hits, passages, shared)
             for completion, hits, passages in zip(said, found, shown, strict=True)
         ]
+
+    def stream(self, question: Question) -> Generator[str, None, Answer]:
+        """Answer one question, giving the text as it comes; nothing is taken from `said`.
+
+        Yields
+        ------
+        str
+            Pieces of the completion; the first comes with the first token.
+
+        Returns
+        -------
+        Answer
+            What `answer` would have returned.
+
+        Raises
+        ------
+        RagftError
+            As for `answer`.
+        """
+        timings: dict[str, float] = {}
+        found, shown, texts = self._asked([question], timings)
+        options = asdict(self.decoding)
+        del options["batch_size"]
+        completion = yield from self.reader.stream(texts[0], **options)
+        return _answer(completion, found[0], shown[0], timings)
+
+    def _asked(
+        self, questions: Sequence[Question], timings: dict[str, float]
+    ) -> tuple[list[list[Hit]], list[list[Passage]], list[str]]:
+        """Return what was found for every question, what is shown of it, and the prompts."""
+        found = self.find(questions, timings)
+        found = [self._fitting(q, hits) for q, hits in zip(questions, found, strict=True)]
+        shown = [self._shown(hits) for hits in found]
+        texts = [self._prompt(q, passages) for q, passages in zip(questions, shown, strict=True)]
+        return found, shown, texts
 
     def _complete(self, texts: Sequence[str]) -> list[Completion]:
         """Complete prompts, without those whose completion is kept."""

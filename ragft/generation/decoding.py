@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -57,6 +57,12 @@ class RoomyLayer(DynamicLayer):
         self.values = self.all_values[:, :, : self.length]
         return self.keys, self.values
 
+    def beginning(self, length: int, room: int) -> RoomyLayer:
+        """Return a layer of its own with the first `length` positions of this one."""
+        layer = RoomyLayer(room)
+        layer.update(self.all_keys[:, :, :length], self.all_values[:, :, :length])
+        return layer
+
     def batch_select_indices(self, indices: Any) -> None:
         """Keep some of the rows."""
         self.all_keys, self.all_values = self.all_keys[indices], self.all_values[indices]
@@ -75,7 +81,7 @@ def _roomy(states: torch.Tensor, room: int) -> torch.Tensor:
 
 
 @torch.inference_mode()
-def decode(
+def decode_steps(
     network: Any,
     prompts: Sequence[Sequence[int]],
     *,
@@ -85,8 +91,9 @@ def decode(
     temperature: float = 0.0,
     uniforms: torch.Tensor | None = None,
     stopped: Callable[[list[int]], bool] | None = None,
-) -> list[Decoded]:
-    """Complete a batch of prompts.
+    known: DynamicCache | None = None,
+) -> Iterator[list[Decoded]]:
+    """Complete a batch of prompts, token by token.
 
     Parameters
     ----------
@@ -107,15 +114,19 @@ def decode(
         distribution. A row's draws are its own, so that they do not depend on the batch.
     stopped : callable, optional
         Told the tokens of a row after each step; True ends the row.
+    known : DynamicCache, optional
+        Keys and values of the beginning of the only prompt, see `begun`; they are not read again,
+        and those that follow are added to it.
 
-    Returns
-    -------
+    Yields
+    ------
     list of Decoded
-        The samples of the first prompt, then those of the second, and so on.
+        After every token the same rows: the samples of the first prompt, then those of the
+        second, and so on. Times are those up to that token.
     """
     clock = Clock(network.device)
     samples = 1 if uniforms is None else len(uniforms) // len(prompts)
-    batch = _Batch(network, prompts, pad, max_new_tokens)
+    batch = _Batch(network, prompts, pad, max_new_tokens, known)
     logits = batch.read()
     if samples > 1:
         logits = batch.repeat(logits, samples)
@@ -134,6 +145,8 @@ def decode(
                 row.logprobs.append(likely)
                 row.finished = token in ends or (stopped is not None and stopped(row.tokens))
         _share(clock.lap(), [rows[i] for i in alive], rows, first=step == 0)
+        yield rows
+        clock.lap()  # what a listener did in between is not the model's time
         going = [place for place, i in enumerate(alive) if not rows[i].finished]
         if not going or step + 1 == max_new_tokens:
             break
@@ -141,7 +154,6 @@ def decode(
             alive = [alive[place] for place in going]
             chosen = batch.keep(chosen, going)
         logits = batch.step(chosen)
-    return rows
 
 
 def _share(ms: float, present: list[Decoded], rows: list[Decoded], first: bool) -> None:
@@ -174,7 +186,14 @@ def _choose(
 class _Batch:
     """The rows in flight: their padding, positions and key-value cache."""
 
-    def __init__(self, network: Any, prompts: Sequence, pad: int, max_new_tokens: int) -> None:
+    def __init__(
+        self,
+        network: Any,
+        prompts: Sequence,
+        pad: int,
+        max_new_tokens: int,
+        known: DynamicCache | None,
+    ) -> None:
         self.network = network
         width = max(len(prompt) for prompt in prompts)
         filled = [[pad] * (width - len(prompt)) + list(prompt) for prompt in prompts]
@@ -183,12 +202,14 @@ class _Batch:
         places = torch.arange(width, device=network.device)
         self.mask = (places >= (width - self.lengths)[:, None]).long()
         self.padded = bool(self.mask.min() == 0)
-        self.cache = _cache(network.config, width + max_new_tokens)
+        self.cache = empty(network.config, width + max_new_tokens) if known is None else known
         self.accepts = set(inspect.signature(network.forward).parameters)
 
     def read(self) -> torch.Tensor:
         """Read the prompts; return the logits (rows, vocabulary) of what follows."""
-        return self._forward(self.ids, (self.mask.cumsum(-1) - 1).clamp(min=0))
+        positions = (self.mask.cumsum(-1) - 1).clamp(min=0)
+        start = self.cache.get_seq_length()
+        return self._forward(self.ids[:, start:], positions[:, start:])
 
     def step(self, chosen: torch.Tensor) -> torch.Tensor:
         """Read one more token per row; return the logits of what follows."""
@@ -222,11 +243,31 @@ class _Batch:
         return output.logits[:, -1]
 
 
-def _cache(config: Any, room: int) -> DynamicCache:
+def empty(config: Any, room: int) -> DynamicCache:
     """Return an empty cache; layers with a window or a state of their own stay as they are."""
     cache = DynamicCache(config=config)
     cache.layers = [RoomyLayer(room) if type(x) is DynamicLayer else x for x in cache.layers]
     return cache
+
+
+def begun(config: Any, cache: DynamicCache, length: int, room: int) -> DynamicCache | None:
+    """Return a cache of its own with the first positions of another; None where that cannot be.
+
+    Parameters
+    ----------
+    config : PretrainedConfig
+    cache : DynamicCache
+        Of one prompt that begins with the same tokens.
+    length : int
+        Positions to take over.
+    room : int
+        Positions that there is to be room for.
+    """
+    if not all(isinstance(layer, RoomyLayer) for layer in cache.layers):
+        return None  # a window or a state forgets what it has passed
+    started = DynamicCache(config=config)
+    started.layers = [layer.beginning(length, room) for layer in cache.layers]
+    return started
 
 
 class Clock:

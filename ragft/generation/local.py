@@ -6,18 +6,19 @@ How a prompt is worded is the matter of `prompts`; this module only sees text.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from ragft import models
 from ragft.generation.adapters import adapters_of
-from ragft.generation.decoding import Clock, Decoded, decode
+from ragft.generation.decoding import Clock, Decoded, begun, decode_steps, empty
+from ragft.generation.prefixes import PrefixCache
+from ragft.generation.requests import batches, certain, check, drawn
 from ragft.types import RagftError
 
 CACHED_TOKENS = 4096
@@ -59,6 +60,9 @@ class LocalModel:
     context_length : int
         Tokens the model can read and write together.
     tokenizer : PreTrainedTokenizerBase
+    prefixes : PrefixCache or None
+        Where what was read is kept, so that a prompt read alone that begins like an earlier one
+        is not read from its start; None (as loaded): every prompt is read whole.
     """
 
     def __init__(self, name: str, folder: Path, network: Any, tokenizer: Any) -> None:
@@ -67,6 +71,7 @@ class LocalModel:
         self.model_hash = models.weights_hash(folder)
         self.context_length = models.context_length(network.config.get_text_config(), tokenizer)
         self.adapter: Path | None = None
+        self.prefixes: PrefixCache | None = None
         self._adapters = adapters_of(network, self.model_hash)
 
     @classmethod
@@ -177,28 +182,104 @@ class LocalModel:
             A prompt is empty or does not fit the context (nothing is cut), or an option is out
             of range.
         """
-        _check(max_new_tokens, temperature, num_samples, batch_size)
+        check(max_new_tokens, temperature, num_samples, batch_size)
         stops = (stop,) if isinstance(stop, str) else tuple(stop or ())
         rows, each_ms = self._tokenised(prompts, max_new_tokens)
         network = self._adapters.activate(self.adapter)
         said: list[list[Completion]] = [[] for _ in rows]
         most_tokens = CACHED_TOKENS if network.device.type == "cpu" else None
-        for batch in _batches([len(row) for row in rows], batch_size, most_tokens):
-            draws = _draws(seed, batch, num_samples, max_new_tokens) if temperature > 0 else None
-            decoded = decode(
-                network,
-                [rows[i] for i in batch],
-                pad=self.tokenizer.pad_token_id or 0,
-                ends=self._ends(),
-                max_new_tokens=max_new_tokens,
-                temperature=temperature,
-                uniforms=draws,
-                stopped=self._stopper(stops),
+        for batch in batches([len(row) for row in rows], batch_size, most_tokens):
+            draws = drawn(seed, batch, num_samples, max_new_tokens) if temperature > 0 else None
+            *_, decoded = self._steps(
+                network, [rows[i] for i in batch], max_new_tokens, temperature, draws, stops
             )
             for place, one in enumerate(decoded):
                 i = batch[place // num_samples]
                 said[i].append(self._completion(one, len(rows[i]), each_ms / num_samples, stops))
         return [completion for samples in said for completion in samples]
+
+    def stream(
+        self,
+        prompt: str,
+        *,
+        max_new_tokens: int = 32,
+        temperature: float = 0.0,
+        seed: int = 0,
+        stop: str | Sequence[str] | None = None,
+    ) -> Generator[str, None, Completion]:
+        """Complete one prompt, giving its text as it comes.
+
+        Parameters
+        ----------
+        prompt : str
+        max_new_tokens, temperature, seed, stop
+            As for `generate`.
+
+        Yields
+        ------
+        str
+            The text of a token or of several, where one alone is no whole character; '' for a
+            token without text, so that the first piece comes with the first token. Together they
+            are the text of the completion.
+
+        Returns
+        -------
+        Completion
+            What `generate` would have returned.
+
+        Raises
+        ------
+        RagftError
+            As for `generate`.
+        """
+        check(max_new_tokens, temperature, 1, 1)
+        stops = (stop,) if isinstance(stop, str) else tuple(stop or ())
+        rows, each_ms = self._tokenised([prompt], max_new_tokens)
+        network = self._adapters.activate(self.adapter)
+        draws = drawn(seed, [0], 1, max_new_tokens) if temperature > 0 else None
+        said = ""
+        for (one,) in self._steps(network, rows, max_new_tokens, temperature, draws, stops):
+            completion = self._completion(one, len(rows[0]), each_ms, stops)
+            # Half a character, or what may be the beginning of a stop, waits for the next token.
+            whole = completion.text if one.finished else certain(completion.text, stops)
+            yield whole[len(said) :]
+            said = max(said, whole, key=len)
+        if said != completion.text:
+            yield completion.text[len(said) :]
+        return completion
+
+    def _steps(
+        self,
+        network: Any,
+        rows: Sequence[Sequence[int]],
+        new: int,
+        temperature: float,
+        draws: torch.Tensor | None,
+        stops: Sequence[str],
+    ) -> Iterator[list[Decoded]]:
+        """Complete rows of tokens, token by token, and keep what was read of a single one."""
+        known = None
+        if self.prefixes is not None and len(rows) == 1 and (draws is None or len(draws) == 1):
+            known = self._known(network, rows[0], len(rows[0]) + new)
+        yield from decode_steps(
+            network,
+            rows,
+            pad=self.tokenizer.pad_token_id or 0,
+            ends=self._ends(),
+            max_new_tokens=new,
+            temperature=temperature,
+            uniforms=draws,
+            stopped=self._stopper(stops),
+            known=known,
+        )
+        if known is not None:
+            self.prefixes.keep(self.adapter, rows[0], known)
+
+    def _known(self, network: Any, row: Sequence[int], room: int) -> Any:
+        """Return a cache that holds as much of a prompt as was read before."""
+        common, kept = self.prefixes.longest(self.adapter, row)
+        started = begun(network.config, kept, common, room) if common else None
+        return empty(network.config, room) if started is None else started
 
     def _tokenised(self, prompts: Sequence[str], new: int) -> tuple[list[list[int]], float]:
         clock = Clock(self.network.device)
@@ -246,44 +327,9 @@ class LocalModel:
         )
 
 
-def _check(max_new_tokens: int, temperature: float, num_samples: int, batch_size: int) -> None:
-    counts = {
-        "max_new_tokens": max_new_tokens,
-        "num_samples": num_samples,
-        "batch_size": batch_size,
-    }
-    for name, value in counts.items():
-        if value < 1:
-            raise RagftError(f"{name}={value}: must be at least 1")
-    if not 0 <= temperature < float("inf"):
-        raise RagftError(f"temperature={temperature}: must be 0 or above")
-    if num_samples > 1 and temperature == 0:
-        raise RagftError(f"num_samples={num_samples} needs a temperature above 0: greedy has one")
-
-
 def _dtype(name: str, device: str) -> torch.dtype:
     if name == "auto":
         name = "bfloat16" if device.startswith("cuda") else "float32"
     if name not in ("float32", "bfloat16", "float16"):
         raise RagftError(f"dtype={name!r}: choose auto, float32, bfloat16 or float16")
     return getattr(torch, name)
-
-
-def _batches(
-    lengths: Sequence[int], size: int, most_tokens: int | None = None
-) -> Iterator[list[int]]:
-    """Yield row numbers, the longest first: what does not fit the memory fails at once."""
-    order = sorted(range(len(lengths)), key=lambda i: -lengths[i])
-    start = 0
-    while start < len(order):
-        room = size if most_tokens is None else max(1, most_tokens // lengths[order[start]])
-        yield order[start : start + min(size, room)]
-        start += min(size, room)
-
-
-def _draws(seed: int, batch: Sequence[int], samples: int, steps: int) -> torch.Tensor:
-    """Return uniform numbers (prompts × samples, steps) that depend on seed and prompt alone."""
-    draws = [
-        np.random.default_rng([seed, i, s]).random(steps) for i in batch for s in range(samples)
-    ]
-    return torch.from_numpy(np.stack(draws)).float()

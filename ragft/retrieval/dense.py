@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -23,6 +24,8 @@ _SLAB = 2048
 """Texts embedded between two writes to the cache: what a killed process can lose."""
 _BLOCK = 2**24
 """Scores held in memory at once (64 MiB)."""
+_PARTS = 8
+"""Parts that the vectors are compared in, side by side."""
 
 
 class Embedder:
@@ -192,7 +195,26 @@ def inner_product_search(
     asked, held = (torch.from_numpy(np.asarray(x, np.float32)) for x in (queries, vectors))
     block = max(1, _BLOCK // max(1, len(vectors)))
     for start in range(0, len(queries), block):
-        for scores in (asked[start : start + block] @ held.T).numpy():
+        for scores in _products(asked[start : start + block], held):
             allowed = scores if rows is None else scores[rows]
             found = best(allowed, k)
             yield (found if rows is None else rows[found]), allowed[found]
+
+
+def _products(asked: Any, held: Any) -> np.ndarray:
+    """Return the inner products of queries (q, d) and vectors (n, d), shape (q, n).
+
+    As a batch of products, one a part of the vectors: torch computes one large product with few
+    queries on a single core, at a third of the speed at which two cores read memory.
+    """
+    import torch
+
+    size = len(held) // _PARTS
+    whole, rest = held[: size * _PARTS], held[size * _PARTS :]
+    parts = [part for part in (whole.view(_PARTS, size, held.shape[1]), rest[None]) if part.numel()]
+    turned = asked.T
+    made = [torch.bmm(part, turned.expand(len(part), *turned.shape)) for part in parts]
+    scores = [part.reshape(-1, len(asked)) for part in made]
+    if not scores:
+        return np.empty((len(asked), 0), np.float32)
+    return torch.cat(scores).T.contiguous().numpy()

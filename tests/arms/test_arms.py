@@ -222,6 +222,22 @@ def test_given_passages_keep_their_order_when_asked_to():
     assert model.seen[1].index("Ann") < model.seen[1].index("Bob")
 
 
+def test_a_streamed_answer_is_the_same_answer(roomy_model):
+    rag = RAG(LocalModel.load(roomy_model), decoding=Decoding(max_new_tokens=6))
+    rag.prepare(CORPUS)
+    stream, pieces = rag.stream(ASKED), []
+    while True:
+        try:
+            pieces.append(next(stream))
+        except StopIteration as end:
+            answer = end.value
+            break
+    (whole,) = rag.answer([ASKED])
+    assert "".join(pieces) == answer.raw == whole.raw
+    assert replace(answer, stage_ms={}) == replace(whole, stage_ms={})
+    assert set(answer.stage_ms) == set(whole.stage_ms)
+
+
 def test_no_questions_no_answers():
     assert Prompt(Parrot()).answer([]) == []
     assert RAG(Parrot(), library=library()).answer([]) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import shutil
 
@@ -9,7 +10,8 @@ import pytest
 import torch
 
 from ragft import models
-from ragft.generation.local import LocalModel, _batches
+from ragft.generation.local import LocalModel
+from ragft.generation.prefixes import PrefixCache
 from ragft.types import RagftError
 
 PROMPTS = [
@@ -136,17 +138,6 @@ def test_no_prompts_give_no_completions(model):
     assert model.generate([]) == []
 
 
-def test_batches_cover_every_row_once_longest_first():
-    assert list(_batches([3, 9, 1, 5, 5], 2)) == [[1, 3], [4, 0], [2]]
-
-
-def test_batches_keep_to_a_budget_of_padded_tokens():
-    lengths = [3, 9, 1, 5, 5]
-    assert list(_batches(lengths, 4, 10)) == [[1], [3, 4], [0, 2]]
-    assert list(_batches(lengths, 1, 10)) == [[1], [3], [4], [0], [2]]
-    assert list(_batches(lengths, 2, 4)) == [[1], [3], [4], [0], [2]]  # too long alone: alone
-
-
 def test_a_prompt_that_fills_the_context_is_refused_by_number(model):
     long = "Velka " * 200
     length = len(models.prompt_tokens(model.tokenizer, [long])[0])
@@ -211,3 +202,68 @@ def test_nf4_weights_are_close_to_the_real_ones(wide_model, tiny_model):
     assert 0.8 < torch.corrcoef(torch.stack([exact, rounded]))[0, 1] < 0.99999
     with pytest.raises(RagftError, match="width of a multiple of 64.* has 32"):
         LocalModel.load(tiny_model, device="cpu", quantization="nf4")
+
+
+def streamed(model: LocalModel, prompt: str, **options):
+    """The pieces of a streamed completion, and the completion."""
+    pieces, stream = [], model.stream(prompt, **options)
+    while True:
+        try:
+            pieces.append(next(stream))
+        except StopIteration as end:
+            return pieces, end.value
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"temperature": 1.0, "seed": 3}, {"stop": "a"}, {"stop": ["ri", "zz"]}]
+)
+def test_a_stream_gives_the_same_text_in_pieces(model, options):
+    for prompt in PROMPTS:
+        (whole,) = model.generate([prompt], max_new_tokens=12, **options)
+        pieces, said = streamed(model, prompt, max_new_tokens=12, **options)
+        assert "".join(pieces) == said.text == whole.text
+        assert (said.completion_tokens, said.logprob) == (whole.completion_tokens, whole.logprob)
+        assert whole.completion_tokens <= len(pieces) <= whole.completion_tokens + 1
+
+
+def test_a_stream_refuses_what_generate_refuses(model):
+    with pytest.raises(RagftError, match="reads at most"):
+        next(model.stream("a " * 10_000))
+    with pytest.raises(RagftError, match="max_new_tokens=0"):
+        next(model.stream("a", max_new_tokens=0))
+
+
+def test_a_known_beginning_is_not_read_again_and_changes_no_answer(tiny_model):
+    model = LocalModel.load(tiny_model, device="cpu")
+    start = "Question: Who leads Tarmo? In which town does Velka Works lie? "
+    asked = [start + rest for rest in ("Oslo", "Ravik", "0 1 2", "Oslo", "Oslo lies")]
+    plain = [model.generate([prompt], max_new_tokens=8)[0] for prompt in asked]
+    lengths: list[int] = []
+    forward = type(model.network).forward
+
+    def counting(network, input_ids, **options):
+        lengths.append(input_ids.shape[1])
+        return forward(network, input_ids=input_ids, **options)
+
+    counting.__signature__ = inspect.signature(forward)
+    model.prefixes = PrefixCache()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(model.network), "forward", counting)
+        kept = [model.generate([prompt], max_new_tokens=8)[0] for prompt in asked]
+    assert [c.text for c in kept] == [c.text for c in plain]
+    for one, other in zip(kept, plain, strict=True):
+        assert one.logprob == pytest.approx(other.logprob, abs=1e-4)
+        assert one.prompt_tokens == other.prompt_tokens
+    read = [n for n in lengths if n > 1]
+    assert read[0] == plain[0].prompt_tokens  # the first is read whole
+    assert all(n < plain[0].prompt_tokens / 2 for n in read[1:])
+    assert model.prefixes.tokens == sum(c.prompt_tokens for c in plain)
+    assert model.prefixes.reused > 0.5 * model.prefixes.tokens
+
+
+def test_batches_and_samples_leave_the_known_beginnings_alone(tiny_model):
+    model = LocalModel.load(tiny_model, device="cpu")
+    model.prefixes = PrefixCache()
+    model.generate(PROMPTS[:2], max_new_tokens=2)
+    model.generate(PROMPTS[:1], max_new_tokens=2, temperature=1.0, num_samples=3)
+    assert len(model.prefixes) == 0
