@@ -23,6 +23,7 @@ from ragft.experiments.cells import run_cells
 from ragft.experiments.freshness import task_on
 from ragft.experiments.grid import Grid
 from ragft.experiments.timeline import Timeline
+from ragft.generation.prefixes import PrefixCache
 from ragft.profiles import Profile, profile
 from ragft.records import Records, content_key
 from ragft.runtime import machine, stopwatch
@@ -42,11 +43,14 @@ class Memory:
     """Least cosine of two questions that count as one; None: only the same words do."""
     forgets: bool = False
     """Whether a refresh of the index empties it."""
+    prefixes: int = 0
+    """Above 0 no answers are kept but so many prompts as they were read, see `PrefixCache`."""
 
 
 NONE = "no memory"
 MEMORIES: dict[str, Memory | None] = {
     NONE: None,
+    "prompt prefixes": Memory(prefixes=64),
     "same words": Memory(),
     "same words, emptied": Memory(forgets=True),
     "near 0.95": Memory(0.95),
@@ -57,7 +61,7 @@ PHASES = ("before", "after")
 """Of the change."""
 RETRIEVAL = (STAGE, "embed", "search")
 """Stages in which something is looked up."""
-VERSION = 1
+VERSION = 2
 """Raised when the meaning of a cell changes, so that older cells are not reused."""
 
 
@@ -67,7 +71,8 @@ class Caching:
 
     summary: pd.DataFrame
     """One row per memory × phase: shares of requests that were hits, right and stale, share of
-    the hits that are wrong where RAG itself is right, mean milliseconds."""
+    the hits that are wrong where RAG itself is right, share of the prompt tokens that need not
+    have been read again, mean milliseconds."""
     requests: pd.DataFrame
     """One row per memory × request."""
     quantities: dict[str, Any]
@@ -214,8 +219,10 @@ class _Work:
 
         memory, arm = MEMORIES[name], self.grids[0].build("rag", self.sizes.seeds[0])
         arm.library = self.grids[0].new_library()
-        asked = arm
-        if memory is not None:
+        asked, prefixes = arm, None
+        if memory is not None and memory.prefixes:
+            prefixes = PrefixCache(memory.prefixes)
+        elif memory is not None:
             embedder = None if memory.threshold is None else arm.library.index.embedder
             asked = Cached(arm, embedder, threshold=memory.threshold or 1.0)
         rows = []
@@ -224,11 +231,20 @@ class _Work:
             arm.answer(grid.task.asked[:1])  # to warm up; no memory sees it
             if phase == "after" and memory is not None and memory.forgets:
                 asked.forget()
-            rows += self._sent(asked, grid, phase, requests)
+            if prefixes is not None:
+                arm.model.prefixes = prefixes
+            rows += self._sent(asked, grid, phase, requests, prefixes)
+            if prefixes is not None:
+                arm.model.prefixes = None  # other cells' arms have the same model
         return pd.DataFrame(rows).assign(memory=name), {}
 
     def _sent(
-        self, asked: Arm, grid: Grid, phase: str, requests: Sequence[tuple[int, int]]
+        self,
+        asked: Arm,
+        grid: Grid,
+        phase: str,
+        requests: Sequence[tuple[int, int]],
+        prefixes: PrefixCache | None,
     ) -> list[dict[str, Any]]:
         """Send the requests of one phase; return a row each."""
         from ragft.evaluation.outcomes import judge
@@ -237,6 +253,7 @@ class _Work:
         worded = [{q.id: q for q in self.line.ask(day, wording)} for wording in self.wordings]
         rows = []
         for number, (fact, wording) in enumerate(requests):
+            before = float("nan") if prefixes is None else prefixes.reused
             question: Question = worded[wording][self.facts[fact]]
             with stopwatch() as watch:
                 (answer,) = asked.answer([question])
@@ -248,6 +265,9 @@ class _Work:
                     "outcome": judge(question, answer, day, facts=grid.book).outcome,
                     "hit": from_memory(answer),
                     "retrieval": sum(answer.stage_ms.get(stage, 0.0) for stage in RETRIEVAL),
+                    "prefill": answer.stage_ms.get("prefill", 0.0),
+                    "reused": ((prefixes.reused if prefixes else 0) - before)
+                    / max(answer.prompt_tokens, 1),
                     "total": watch.ms,
                 }
             )
@@ -279,6 +299,7 @@ def _summed_up(
 def _means(part: pd.DataFrame) -> dict[str, float | None]:
     """Return the means of one memory in one phase; None where nothing is defined."""
     named = {"hit": "hit", "right": "right", "stale": "stale", "wrong_hit": "wrong_hit"}
+    named |= {"reused": "reused", "prefill": "prefill_ms"}
     named |= {"retrieval": "retrieval_ms", "total": "total_ms"}
     return {
         name: float(part[column].mean()) if part[column].notna().any() else None
@@ -293,9 +314,16 @@ def _quantities(
     options = {"level": sizes.level, "n_boot": sizes.n_boot}
     ratios: dict[str, Interval | None] = {}
     shares: dict[str, Interval | None] = {}
-    for name in MEMORIES:
+    without = parts.get((NONE, "before"))
+    for name, memory in MEMORIES.items():
         mine = [parts.get((name, phase)) for phase in PHASES]
-        if name == NONE or any(part is None for part in mine):
+        if memory is None or any(part is None for part in mine):
+            continue
+        if memory.prefixes:
+            if without is not None:
+                both = (mine[0]["prefill"], without["prefill"])
+                found = mean_ratio(*both, without["question_id"], **options)
+                ratios["reading_time_prefixes_over_none"] = found
             continue
         short = name.replace(",", "").replace(" ", "_").replace(".", "")
         for phase, part in zip(PHASES, mine, strict=True):
@@ -304,7 +332,6 @@ def _quantities(
             shares[f"wrong_hits_{short}_{phase}"] = mean_interval(
                 part["wrong_hit"], clusters, **options
             )
-        without = parts.get((NONE, "before"))
         if without is not None:
             both = (mine[0]["retrieval"], without["retrieval"])
             ratios[f"retrieval_time_{short}"] = mean_ratio(*both, without["question_id"], **options)

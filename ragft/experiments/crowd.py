@@ -112,6 +112,15 @@ class CrowdEmbedder:
         """Texts that were embedded in earnest."""
         return self.embedder.embedded
 
+    @property
+    def dimension(self) -> int:
+        """Length of a vector."""
+        return self._drawn.shape[1]
+
+    def counted(self, texts: Sequence[str]) -> tuple[int, float]:
+        """Return what embedding texts in earnest takes, see `Embedder.counted`."""
+        return self.embedder.counted(texts)
+
     def embed(self, texts: Sequence[str], cached: bool = True) -> np.ndarray:
         """Return unit vectors, float32 of shape (texts, dimension)."""
         rows = [self._row.get(text) for text in texts]

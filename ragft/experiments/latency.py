@@ -7,7 +7,8 @@ outside the arm, after a warm-up, with nothing judged in between.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,8 +17,10 @@ from ragft.chunking import chunk
 from ragft.corpora.corpus import Corpus
 from ragft.experiments.cells import run_cells
 from ragft.experiments.crowd import CrowdEmbedder, crowd
+from ragft.experiments.floors import Point, extrapolated, floors, point_of
 from ragft.experiments.grid import Grid
 from ragft.experiments.latency_effects import QUANTILES, STAGES, quantities
+from ragft.experiments.rates import CHECK_SIZES, READ_SIZES, Rates, measure_rates
 from ragft.experiments.tasks import Task
 from ragft.profiles import Profile, profile
 from ragft.records import Records, content_key
@@ -41,7 +44,9 @@ AXES = {
 """What is varied, one at a time; the others stay as at the base point."""
 MEASURES = ("total", "ttft", "per_token", *STAGES)
 """Milliseconds of which quantiles are taken."""
-VERSION = 1
+RATES = ("", "rates", 0)
+"""The cell in which the machine's rates are measured, for the floors."""
+VERSION = 2
 """Raised when the meaning of a point changes, so that older cells are not reused."""
 
 
@@ -75,6 +80,10 @@ class Latency:
     """One row per arm × axis × value × measure × q: value, low, high (milliseconds), n."""
     times: pd.DataFrame
     """One row per arm × axis × value × question, in milliseconds and tokens."""
+    floors: pd.DataFrame
+    """One row per arm × axis × value × stage: floor and mean (milliseconds), and mean / floor."""
+    extrapolated: pd.DataFrame
+    """One row per arm × documents × model × stage, see `floors.extrapolated`."""
     quantities: dict[str, Any]
     folder: Path
     record: dict[str, Any]
@@ -114,10 +123,10 @@ def latency(
     work = _Work(task, sweep, sizes, Records(out, smoke=sizes.name == "smoke"))
     found = run_cells(
         "latency",
-        list(work.cells(arms)),
+        [*work.cells(arms), RATES],
         work.key,
         work.compute,
-        lambda frames, _: _summed_up(frames, sizes),
+        lambda frames, notes: _summed_up(frames, notes, sizes),
         records=work.grid.records,
         sizes=sizes,
         settings={"n_boot": sizes.n_boot, "level": sizes.level, "version": VERSION},
@@ -127,10 +136,14 @@ def latency(
     )
     import pandas as pd
 
-    summary = pd.DataFrame(found.results["summary"])
+    results = found.results
+    summary = pd.DataFrame(results["summary"])
     limits = ["value", "low", "high"]
     summary[limits] = summary[limits].astype(float)  # undefined ones are null in a record
-    return Latency(summary, found.answers, found.results["quantities"], found.folder, found.record)
+    tables = (pd.DataFrame(results["floors"]), pd.DataFrame(results["extrapolated"]))
+    return Latency(
+        summary, found.answers, *tables, results["quantities"], found.folder, found.record
+    )
 
 
 def _check(task: Task, sweep: Sweep, arms: Sequence[str]) -> None:
@@ -180,6 +193,8 @@ class _Work:
     def key(self, arm: str, axis: str, value: int) -> str:
         """Return the key of a point: of another machine it is another."""
         what = {"cell": "latency", "version": VERSION, "axis": axis, "value": value}
+        if (arm, axis, value) == RATES:
+            return content_key({**what, **machine(), "sizes": self._read_sizes})
         what |= {"smallest": self.sweep.indexes[0], "questions": self.sweep.questions}
         what |= {"warm_up": self.sweep.warm_up, **machine()}
         return content_key({**what, "grid": self.grid.key(arm, self.sizes.seeds[0])})
@@ -188,6 +203,8 @@ class _Work:
         """Ask all questions at one point, and note the times."""
         import pandas as pd
 
+        if (arm, axis, value) == RATES:
+            return pd.DataFrame(), {"rates": measure_rates(sizes=self._read_sizes).to_dict()}
         built = self._arm(arm, value if axis == "index" else self.sweep.indexes[0])
         if axis == "passages":
             built.top_k = value
@@ -198,11 +215,19 @@ class _Work:
         rows = []
         for start in range(0, len(asked), size):
             group = asked[start : start + size]
-            with stopwatch() as watch:
-                answers = built.answer(group)
-            rows += [_row(q, a, watch.ms, len(group)) for q, a in zip(group, answers, strict=True)]
+            heard = len(group) == 1 and hasattr(
+                built, "stream"
+            )  # else nobody knows when the first token came
+            rows += _streamed(built, group[0]) if heard else _together(built, group)
         frame = pd.DataFrame(rows)
-        return frame.assign(arm=arm, axis=axis, value=value), {"dropped": built.dropped}
+        place = {"arm": arm, "axis": axis, "value": value}
+        point = point_of(built, frame, [question.text for question in asked], size)
+        notes = {**place, "dropped": built.dropped, "point": point.to_dict()}
+        return frame.assign(**place), notes
+
+    @property
+    def _read_sizes(self) -> tuple[int, ...]:
+        return CHECK_SIZES if self.sizes.name == "smoke" else READ_SIZES
 
     def _arm(self, name: str, count: int) -> Arm:
         """Return an arm that is ready, over an index of so many passages where it searches."""
@@ -236,19 +261,48 @@ class _Work:
         return library
 
 
-def _row(question: Question, answer: Answer, ms: float, together: int) -> dict[str, Any]:
+def _streamed(arm: Arm, question: Question) -> list[dict[str, Any]]:
+    """Ask one question and listen to its answer; return its row."""
+    pieces = arm.stream(question)
+    with stopwatch() as watch:
+        start = time.perf_counter()
+        next(pieces)
+        ttft = 1000 * (time.perf_counter() - start)
+        answer = _returned(pieces)
+    return [_row(question, answer, watch.ms, 1, ttft)]
+
+
+def _returned(pieces: Generator[str, None, Answer]) -> Answer:
+    """Listen to the end, and return what was said."""
+    while True:
+        try:
+            next(pieces)
+        except StopIteration as end:
+            return end.value
+
+
+def _together(arm: Arm, questions: Sequence[Question]) -> list[dict[str, Any]]:
+    """Ask several questions at once; return a row each, without a time to the first token."""
+    with stopwatch() as watch:
+        answers = arm.answer(questions)
+    pairs = zip(questions, answers, strict=True)
+    return [_row(q, a, watch.ms, len(questions), float("nan")) for q, a in pairs]
+
+
+def _row(
+    question: Question, answer: Answer, ms: float, together: int, ttft: float
+) -> dict[str, Any]:
     """Return the times of one answer; stages are its share of the batch, the total all of it."""
     stages = {name: answer.stage_ms.get(name, 0.0) for name in STAGES[:-1]}
     later = answer.completion_tokens - 1  # the first token is there when the prompt is read
-    nothing = float("nan")
     return {
         "question_id": question.id,
         "cluster": question.cluster_key,
         **stages,
         "own": ms / together - sum(stages.values()),
         "total": ms,
-        "ttft": ms - stages["decode"] if together == 1 else nothing,
-        "per_token": stages["decode"] / later if later > 0 else nothing,
+        "ttft": ttft,
+        "per_token": stages["decode"] / later if later > 0 else float("nan"),
         "prompt_tokens": answer.prompt_tokens,
         "completion_tokens": answer.completion_tokens,
         "together": together,
@@ -256,12 +310,13 @@ def _row(question: Question, answer: Answer, ms: float, together: int) -> dict[s
 
 
 def _summed_up(
-    frames: Sequence[pd.DataFrame], sizes: Profile
+    frames: Sequence[pd.DataFrame], notes: Sequence[dict[str, Any]], sizes: Profile
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     import pandas as pd
 
     from ragft.evaluation.quantiles import quantile
 
+    *frames, _ = frames  # the last cell is that of the rates
     times = pd.concat(frames, ignore_index=True)
     rows = []
     for (arm, axis, value), part in times.groupby(["arm", "axis", "value"], sort=False):
@@ -271,4 +326,33 @@ def _summed_up(
                 found = quantile(part[measure], q, part["question_id"], **options)
                 place = {"arm": arm, "axis": axis, "at": int(value), "measure": measure, "q": q}
                 rows.append({**place, **found.to_dict()})
-    return times, {"summary": rows, "quantities": quantities(times, sizes)}
+    tokens = times[(times["axis"] == "batch") & (times["value"] == 1)].groupby("arm")
+    means = tokens[["prompt_tokens", "completion_tokens"]].mean()
+    return times, {
+        "summary": rows,
+        **_limits(times, notes),
+        "tokens": {
+            arm: {"prompt": float(row.iloc[0]), "completion": float(row.iloc[1])}
+            for arm, row in means.iterrows()
+        },
+        "quantities": quantities(times, sizes),
+    }
+
+
+def _limits(times: pd.DataFrame, notes: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return the machine's rates, every point's floors, and what lies beyond the points."""
+    *points, last = notes
+    rates = Rates.from_dict(last["rates"])
+    grouped = times.groupby(["arm", "axis", "value"])[list(STAGES)].mean()
+    lowest, beyond = [], {}
+    for note in points:
+        place = (note["arm"], note["axis"], note["value"])
+        point, means = Point.from_dict(note["point"]), grouped.loc[place].to_dict()
+        named = {"arm": note["arm"], "axis": note["axis"], "at": note["value"]}
+        lowest += [{**named, **row} for row in floors(point, rates, means)]
+        if note["axis"] == "index" or (note["axis"], note["value"]) == ("batch", 1):
+            # Of the base point, and then of ever larger indexes: the largest one stays.
+            rows = extrapolated(point, rates, means)
+            beyond[note["arm"]] = [{"arm": note["arm"], **row} for row in rows]
+    far = [row for rows in beyond.values() for row in rows]
+    return {"rates": last["rates"], "floors": lowest, "extrapolated": far}

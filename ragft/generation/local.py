@@ -187,8 +187,7 @@ class LocalModel:
         rows, each_ms = self._tokenised(prompts, max_new_tokens)
         network = self._adapters.activate(self.adapter)
         said: list[list[Completion]] = [[] for _ in rows]
-        most_tokens = CACHED_TOKENS if network.device.type == "cpu" else None
-        for batch in batches([len(row) for row in rows], batch_size, most_tokens):
+        for batch in self.batches([len(row) for row in rows], batch_size):
             draws = drawn(seed, batch, num_samples, max_new_tokens) if temperature > 0 else None
             *_, decoded = self._steps(
                 network, [rows[i] for i in batch], max_new_tokens, temperature, draws, stops
@@ -280,6 +279,11 @@ class LocalModel:
         common, kept = self.prefixes.longest(self.adapter, row)
         started = begun(network.config, kept, common, room) if common else None
         return empty(network.config, room) if started is None else started
+
+    def batches(self, lengths: Sequence[int], batch_size: int) -> list[list[int]]:
+        """Return which prompts are read together, by their lengths in tokens."""
+        most_tokens = CACHED_TOKENS if self.network.device.type == "cpu" else None
+        return list(batches(lengths, batch_size, most_tokens))
 
     def _tokenised(self, prompts: Sequence[str], new: int) -> tuple[list[list[int]], float]:
         clock = Clock(self.network.device)

@@ -49,11 +49,11 @@ class Shape:
         biases = self.layers * (self.hidden + 2 * self.kv_heads * self.head)
         return self.layer_weights + tables + norms + (biases if self.family == "Qwen2" else 0)
 
-    def kv_bytes(self, tokens: int, size: int = 2) -> int:
+    def kv_bytes(self, tokens: float, size: int = 2) -> float:
         """Return the bytes of the keys and values of so many tokens, numbers of `size` bytes."""
         return 2 * self.layers * self.kv_heads * self.head * tokens * size
 
-    def prefill_operations(self, tokens: int) -> int:
+    def prefill_operations(self, tokens: float) -> float:
         """Return the operations of reading a prompt, the first new token's logits included.
 
         Causal attention computes half of the square of positions.
@@ -61,12 +61,12 @@ class Shape:
         attention = 2 * self.layers * self.hidden * tokens**2
         return 2 * self.layer_weights * tokens + attention + 2 * self.vocabulary * self.hidden
 
-    def decode_operations(self, context: int, batch: int = 1) -> int:
+    def decode_operations(self, context: float, batch: int = 1) -> float:
         """Return the operations of one new token for each of `batch` sequences."""
         attention = 4 * self.layers * self.hidden * context
         return batch * (2 * (self.layer_weights + self.vocabulary * self.hidden) + attention)
 
-    def decode_bytes(self, context: int, batch: int = 1, size: int = 2) -> int:
+    def decode_bytes(self, context: float, batch: int = 1, size: int = 2) -> float:
         """Return the bytes read for one new token of each of `batch` sequences.
 
         Every weight once for the whole batch, and each sequence's own keys and values.
@@ -91,6 +91,28 @@ class Shape:
             }
             | options
         )
+
+
+FAMILIES = {"qwen2": "Qwen2", "llama": "Llama"}
+"""Kinds of model that are counted, by the name in their configuration."""
+
+
+def shape_of(config: Any) -> Shape | None:
+    """Return the shape of a configuration; None for a kind of model that is not counted here."""
+    family = FAMILIES.get(config.model_type)
+    if family is None:
+        return None
+    return Shape(
+        config.name_or_path or family,
+        family,
+        config.num_hidden_layers,
+        config.hidden_size,
+        config.intermediate_size,
+        config.num_attention_heads,
+        config.num_key_value_heads,
+        config.vocab_size,
+        config.tie_word_embeddings,
+    )
 
 
 SHAPES: dict[str, Shape] = {

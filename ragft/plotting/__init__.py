@@ -10,10 +10,12 @@ from ragft.plotting.days import over_days
 from ragft.plotting.doses import dose_response
 from ragft.plotting.forest import forest
 from ragft.plotting.load import load_curves
+from ragft.plotting.memory import memory_split
 from ragft.plotting.overview import HERO_LINES, hero
 from ragft.plotting.planes import cost_accuracy
 from ragft.plotting.positions import position_curve
 from ragft.plotting.risk import risk_coverage
+from ragft.plotting.search import search_curves
 from ragft.plotting.stages import stage_curves
 from ragft.plotting.style import (
     ARMS,
@@ -48,12 +50,14 @@ __all__ = [
     "ledger",
     "load_curves",
     "look",
+    "memory_split",
     "outcomes",
     "outcomes_by_condition",
     "over_days",
     "position_curve",
     "risk_coverage",
     "save",
+    "search_curves",
     "stage_curves",
     "stale_share",
     "styled",

@@ -68,5 +68,10 @@ def log_axis(
     ruled = getattr(axes, f"{axis}axis")
     ruled.set_major_locator(LogLocator(subs=(1, 3) if decades < fine else (1,), numticks=6))
     ruled.set_minor_locator(NullLocator())
-    short = FuncFormatter(lambda x, _: f"{x:,.0f}" if x >= 1 else f"{x:.4f}".strip("0"))
-    ruled.set_major_formatter(short)
+    ruled.set_major_formatter(FuncFormatter(lambda x, _: _short(x)))
+
+
+def _short(value: float) -> str:
+    if value >= 1e6:
+        return f"{value / 1e6:,.0f} M"
+    return f"{value:,.0f}" if value >= 1 else f"{value:.4f}".strip("0")

@@ -26,6 +26,8 @@ STAGES = {
 LINES = {0.5: ("-", 2.0), 0.95: ("-", 1.0), 0.99: (":", 1.0)}
 """Style and width of the line of a quantile."""
 TOLD = "Thick p50, thin p95, dotted p99."
+FLOOR = "Thin grey: the least time by counted work and measured rates; names say how far above it."
+BEYOND = "Dotted on the left: extrapolated at the same distance from the floor."
 
 
 @styled
@@ -36,6 +38,8 @@ def stage_curves(
     title: str = "",
     note: str = "",
     drawn_from: float | None = None,
+    floors: pd.DataFrame | None = None,
+    beyond: pd.DataFrame | None = None,
 ) -> Figure:
     """Draw RAG's mean time a stage, and every arm's quantiles of the whole, on two log axes.
 
@@ -52,6 +56,12 @@ def stage_curves(
     title, note : str
     drawn_from : float, optional
         Places above it have hollow marks: their vectors were drawn and not embedded.
+    floors : pandas.DataFrame, optional
+        `stage`, `at`, `floor` (milliseconds): the least time, a thin line below the stage's own,
+        whose name says how many times the floor it is at its last place.
+    beyond : pandas.DataFrame, optional
+        `stage`, `at`, `mean`: where a stage's time would be farther on; its line goes there
+        pale and dotted.
 
     Raises
     ------
@@ -66,7 +76,7 @@ def stage_curves(
     places = np.unique(np.concatenate([stages["at"], quantiles["at"].dropna()]).astype(float))
     known = stages[stages["mean"] > 0]
     names = [
-        _stage(left, known[known["stage"] == stage], drawn_from)
+        _stage(left, *(_of(stage, rows) for rows in (known, floors, beyond)), drawn_from)
         for stage in STAGES
         if stage in set(known["stage"])
     ]
@@ -74,28 +84,59 @@ def stage_curves(
     for arm in quantiles["arm"]:
         look(arm)
     ends = [_arm(right, quantiles[quantiles["arm"] == arm], places, drawn_from) for arm in arms]
-    for axes, values, text in (
-        (left, known["mean"], "mean of a stage, ms (log)"),
-        (right, quantiles["value"], "whole answer, ms (log)"),
+    seen = [known["mean"]]
+    seen += [floors["floor"]] if floors is not None else []
+    seen += [beyond["mean"]] if beyond is not None else []
+    farthest = places.max() if beyond is None else max(places.max(), beyond["at"].max())
+    for axes, values, end, text in (
+        (left, np.concatenate(seen), farthest, "mean of a stage, ms (log)"),
+        (right, quantiles["value"], places.max(), "whole answer, ms (log)"),
     ):
-        log_axis(axes, places.min(), places.max(), room=1.1)
+        log_axis(axes, places.min(), end, room=1.1)
         log_axis(axes, values.min(), values.max(), room=1.3, axis="y")
         axes.set(xlabel=f"{label} (log)", ylabel=text)
     left.set_title("RAG, stage by stage")
     right.set_title("Every arm")
     heading(figure, title)
     hollow = "Hollow: vectors drawn around real ones." if drawn_from is not None else ""
-    caption(figure, " ".join(part for part in (counts(quantiles), TOLD, hollow, note) if part))
+    told = [counts(quantiles), TOLD, hollow]
+    told += [FLOOR] if floors is not None else []
+    told += [BEYOND] if beyond is not None else []
+    caption(figure, " ".join(part for part in (*told, note) if part))
     name_ends(figure, [(left, names), (right, ends)])
     return figure
 
 
-def _stage(axes: Axes, rows: pd.DataFrame, drawn_from: float | None) -> Name:
-    rows = rows.sort_values("at")
+def _of(stage: str, rows: pd.DataFrame | None) -> pd.DataFrame | None:
+    """Return the rows of a stage in the order of their places; None where there are none."""
+    mine = None if rows is None else rows[rows["stage"] == stage].sort_values("at")
+    return None if mine is None or mine.empty else mine
+
+
+def _stage(
+    axes: Axes,
+    rows: pd.DataFrame,
+    floors: pd.DataFrame | None,
+    beyond: pd.DataFrame | None,
+    drawn_from: float | None,
+) -> Name:
+    """Draw a stage, the floor below it and what lies beyond; name it at its end."""
     text, colour, style = STAGES[rows["stage"].iloc[0]]
     axes.plot(rows["at"], rows["mean"], style, color=colour, lw=1.6, clip_on=False)
     _marks(axes, rows["at"], rows["mean"], "o", colour, drawn_from)
-    return Name(0, float(rows["mean"].iloc[-1]), "", text, colour)
+    end = rows.iloc[-1]
+    if floors is not None:
+        axes.plot(floors["at"], floors["floor"], style, color="#999999", lw=0.7, label="_floor")
+        text = f"{text}, {_times(end['mean'] / floors['floor'].iloc[-1])}"
+    if beyond is not None:
+        at, mean = [end["at"], *beyond["at"]], [end["mean"], *beyond["mean"]]
+        axes.plot(at, mean, ":", color=colour, lw=1.2, alpha=0.7, clip_on=False, label="_beyond")
+        end = beyond.iloc[-1]
+    return Name(0, float(end["mean"]), "", text, colour)
+
+
+def _times(ratio: float) -> str:
+    return f"{ratio:.1f}×" if ratio < 10 else f"{ratio:.0f}×"
 
 
 def _arm(axes: Axes, rows: pd.DataFrame, places: np.ndarray, drawn_from: float | None) -> Name:

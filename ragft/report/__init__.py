@@ -20,7 +20,14 @@ from ragft.report.hallucination import (
     remedies_frame,
     shares_table,
 )
-from ragft.report.latency import latency_table, quantiles_frame, stages_frame
+from ragft.report.latency import (
+    beyond_frame,
+    extrapolated_table,
+    floors_frame,
+    latency_table,
+    quantiles_frame,
+    stages_frame,
+)
 from ragft.report.publish import keep, model_line, publish
 from ragft.report.text import (
     bench_text,
@@ -36,6 +43,7 @@ from ragft.report.text import (
 __all__ = [
     "View",
     "bench_text",
+    "beyond_frame",
     "by_group",
     "columns",
     "comparison_text",
@@ -44,6 +52,8 @@ __all__ = [
     "examples_frame",
     "explanation_html",
     "explanation_text",
+    "extrapolated_table",
+    "floors_frame",
     "freshness_note",
     "hero_frame",
     "history_frame",
@@ -67,4 +77,4 @@ __all__ = [
     "shares_frame",
     "shares_table",
     "stages_frame",
-]  # fmt: skip
+]

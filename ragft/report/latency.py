@@ -41,6 +41,35 @@ def quantiles_frame(
     return pd.concat(parts, ignore_index=True)[["arm", "at", "q", "value", "low", "high", "n"]]
 
 
+def floors_frame(floors: pd.DataFrame, axis: str, arm: str = "rag") -> pd.DataFrame:
+    """Return the floors of an arm's stages along an axis, for `plotting.stage_curves`."""
+    mine = floors[(floors["arm"] == arm) & (floors["axis"] == axis)]
+    return mine[["stage", "at", "floor"]].reset_index(drop=True)
+
+
+def beyond_frame(extrapolated: pd.DataFrame, arm: str = "rag") -> pd.DataFrame:
+    """Return what an arm's stages would take over many more documents, by the same model."""
+    mine = extrapolated[(extrapolated["arm"] == arm) & extrapolated["model"].isna()]
+    mine = mine.dropna(subset="documents").rename(columns={"documents": "at"})
+    return mine[["stage", "at", "mean"]].reset_index(drop=True)
+
+
+def extrapolated_table(extrapolated: pd.DataFrame) -> pd.DataFrame:
+    """Return extrapolated seconds of a whole answer, a row an arm, size of index and model."""
+    named = extrapolated.assign(
+        documents=[
+            "as measured" if value != value else f"{value:,.0f}"
+            for value in extrapolated["documents"].astype(float)
+        ],
+        model=extrapolated["model"].fillna("as measured"),
+        seconds=extrapolated["mean"] / 1000,
+    )
+    wide = named.pivot_table(
+        index=["arm", "documents", "model"], columns="stage", values="seconds", sort=False
+    )
+    return wide.assign(all=wide.sum(axis=1))
+
+
 def latency_table(summary: pd.DataFrame, axis: str, q: float = 0.5) -> pd.DataFrame:
     """Return one quantile of every measure in milliseconds, a row an arm and place."""
     mine = summary[(summary["axis"] == axis) & (summary["q"] == q)]

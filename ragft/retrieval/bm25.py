@@ -89,6 +89,16 @@ class BM25:
     def __len__(self) -> int:
         return self._n or 0
 
+    @property
+    def bytes(self) -> float:
+        """Memory of the postings, the words left out; NaN for the slow reference."""
+        if self.backend == "rank_bm25":
+            return float("nan")
+        index = getattr(self, "_index", None)
+        if index is None:
+            return 0.0
+        return float(sum(part.nbytes for part in index.scores.values() if hasattr(part, "nbytes")))
+
     def fit(self, tokenised: Iterable[Sequence[str]]) -> BM25:
         """Index documents, each a sequence of tokens; documents and corpus may be empty.
 

@@ -26,6 +26,8 @@ _BLOCK = 2**24
 """Scores held in memory at once (64 MiB)."""
 _PARTS = 8
 """Parts that the vectors are compared in, side by side."""
+_SMALLEST = 64
+"""Vectors in a part, at least; fewer vectors are compared in one product."""
 
 
 class Embedder:
@@ -85,6 +87,26 @@ class Embedder:
     def dimension(self) -> int:
         """Length of a vector."""
         return self._model.encode([""], show_progress_bar=False).shape[1]
+
+    @property
+    def bytes(self) -> int:
+        """Memory of the model's weights."""
+        return sum(parameter.nbytes for parameter in self._model.parameters())
+
+    def counted(self, texts: Sequence[str]) -> tuple[int, float]:
+        """Return what embedding takes: weights that every token goes through, tokens of a text.
+
+        Returns
+        -------
+        weights : int
+            Of all matrices but the tables of embeddings, from which single rows are read.
+        tokens : float
+            Mean over the texts; NaN for none.
+        """
+        named = self._model.named_parameters()
+        weights = sum(p.numel() for name, p in named if p.ndim == 2 and "embeddings" not in name)
+        lengths = [len(ids) for ids in self._model.tokenizer(list(texts))["input_ids"]] or [np.nan]
+        return weights, float(np.mean(lengths))
 
     @property
     def _model(self):
@@ -210,11 +232,12 @@ def _products(asked: Any, held: Any) -> np.ndarray:
     import torch
 
     size = len(held) // _PARTS
-    whole, rest = held[: size * _PARTS], held[size * _PARTS :]
-    parts = [part for part in (whole.view(_PARTS, size, held.shape[1]), rest[None]) if part.numel()]
-    turned = asked.T
-    made = [torch.bmm(part, turned.expand(len(part), *turned.shape)) for part in parts]
-    scores = [part.reshape(-1, len(asked)) for part in made]
-    if not scores:
-        return np.empty((len(asked), 0), np.float32)
-    return torch.cat(scores).T.contiguous().numpy()
+    if size < _SMALLEST:
+        return (asked @ held.T).numpy()
+    turned, rest = asked.T, len(held) - size * _PARTS
+    parts = held[: size * _PARTS].view(_PARTS, size, -1)
+    scores = torch.bmm(parts, turned.expand(_PARTS, *turned.shape)).view(-1, len(asked))
+    if rest:  # with some before them: few rows alone are added up in another order
+        last = torch.bmm(held[None, -_SMALLEST:], turned[None])[0, -rest:]
+        scores = torch.cat([scores, last])
+    return scores.T.contiguous().numpy()

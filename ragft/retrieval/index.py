@@ -88,6 +88,7 @@ class HybridIndex:
         self._passages: dict[str, Passage] = {}
         self._vectors = np.empty((0, 0), dtype=np.float32)
         self._row_of: dict[str, int] = {}
+        self._bm25: BM25 | None = None
         self._stale = True
         self.upsert(passages)
 
@@ -98,6 +99,12 @@ class HybridIndex:
     def passages(self) -> tuple[Passage, ...]:
         """The passages, in the order in which their ids first came."""
         return tuple(self._passages.values())
+
+    @property
+    def bytes(self) -> float:
+        """Memory of vectors and postings; NaN where the postings' is not known."""
+        postings = 0.0 if self._bm25 is None else self._bm25.bytes
+        return self._vectors.nbytes + postings
 
     @property
     def embedder(self) -> EmbedsTexts:

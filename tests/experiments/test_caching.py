@@ -132,13 +132,13 @@ def test_every_fact_holds_on_both_days_and_comes_in_every_wording(line, tmp_path
     for day in work.days:
         for wording in work.wordings:
             assert set(work.facts) <= {q.id for q in line.ask(day, wording)}
-    assert len(work.wordings) == 5 and len(set(MEMORIES)) == 5
+    assert len(work.wordings) == 5 and len(set(MEMORIES)) == 6
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"memories": []}, r"memories=\[\]: choose of no memory, same words"),
+        ({"memories": []}, r"memories=\[\]: choose of no memory, prompt prefixes"),
         ({"memories": [NONE, NONE]}, "none twice"),
         ({"memories": ["elephant"]}, "choose of no memory"),
         ({"requests": 0}, "0 requests are wanted; give 2 days and 1 request"),
@@ -148,3 +148,18 @@ def test_every_fact_holds_on_both_days_and_comes_in_every_wording(line, tmp_path
 def test_what_a_user_can_get_wrong(run, options, message):
     with pytest.raises(RagftError, match=message):
         run(**options)
+
+
+def test_prefixes_are_reused_and_change_no_answer(line, tmp_path, monkeypatch, roomy_model):
+    monkeypatch.setenv("RAGFT_CACHE", str(tmp_path / "cache"))
+    sizes = profile(SIZES, model=roomy_model, max_new_tokens=3)
+    kinds = [NONE, "prompt prefixes"]
+    found = caching(line, requests=6, memories=kinds, model=roomy_model, base=sizes,
+                    out=tmp_path, progress=False)  # fmt: skip
+    asked = found.requests.set_index(["memory", "phase", "number"]).sort_index()
+    assert asked.loc[kinds[0], "outcome"].equals(asked.loc[kinds[1], "outcome"])
+    assert asked.loc[NONE, "reused"].isna().all()
+    shares = asked.loc["prompt prefixes", "reused"]
+    assert shares["before", 0] == 0 and 0 < shares.mean() < 1
+    assert not asked["hit"].any()
+    assert found.quantities["reading_time_prefixes_over_none"]["n"] > 0

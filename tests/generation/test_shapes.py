@@ -2,7 +2,7 @@
 
 import pytest
 
-from ragft.generation.shapes import SHAPES, TOY
+from ragft.generation.shapes import SHAPES, TOY, shape_of
 
 
 @pytest.fixture(scope="module")
@@ -60,3 +60,14 @@ def test_by_hand():
     one, two = shape.decode_bytes(1000), shape.decode_bytes(1000, batch=2)
     assert two - one == shape.kv_bytes(1000)
     assert shape.prefill_operations(1) == pytest.approx(shape.decode_operations(0), rel=1e-4)
+
+
+@pytest.mark.parametrize("shape", [*SHAPES.values(), TOY], ids=lambda shape: shape.name)
+def test_a_configuration_gives_its_shape_back(shape):
+    assert shape_of(shape.config(name_or_path=shape.name)) == shape
+
+
+def test_a_kind_of_model_that_is_not_counted_has_no_shape():
+    import transformers
+
+    assert shape_of(transformers.GPT2Config()) is None

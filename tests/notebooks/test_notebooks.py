@@ -62,7 +62,7 @@ def test_freshness_drift(given, history, tmp_path):
 def test_latency_curves(given, tmp_path):
     run = run_notebook(NOTEBOOKS / "06_latency_curves.ipynb", tmp_path / "06.ipynb", given)
     assert run.status == "ran"
-    for name in ("latency", "latency_passages", "throughput"):
+    for name in ("latency", "latency_passages", "throughput", "index_kinds", "memory"):
         assert (tmp_path / "figures" / f"06_{name}.png").exists()
     record = json.loads((tmp_path / "figures" / "data" / "06_latency.json").read_text())
     assert {row["arm"] for row in record["results"]["summary"]} == set(ARMS)

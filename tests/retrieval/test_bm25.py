@@ -152,3 +152,10 @@ def test_misuse_is_named(action, message):
 )
 def test_tokenize_keeps_identifiers_whole_and_in_parts(text, tokens):
     assert tokenize(text) == tokens
+
+
+def test_the_memory_of_the_postings_grows_with_them():
+    assert BM25().bytes == BM25().fit([[]]).bytes == 0
+    small, large = (BM25().fit([["a", str(n)] for n in range(count)]).bytes for count in (5, 50))
+    assert 5 * 2 * 8 <= small < large
+    assert math.isnan(BM25(backend="rank_bm25").fit([["a"]]).bytes)

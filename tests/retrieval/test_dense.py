@@ -115,6 +115,22 @@ def test_search_is_exact(n, q, k, seed):
             np.testing.assert_array_equal(scores, [query @ vectors[i] for i in slow])
 
 
+@pytest.mark.parametrize("n", [511, 512, 513, 519, 520, 1003])
+def test_search_in_parts_is_exact_and_equal_vectors_score_alike(n):
+    rng = np.random.default_rng(n)
+    drawn = rng.normal(size=(n // 2, 24)).astype(np.float32)
+    vectors = np.concatenate([drawn, rng.permutation(drawn), drawn[: n - 2 * (n // 2)]])
+    queries = rng.normal(size=(3, 24)).astype(np.float32)
+    exact = queries.astype(float) @ vectors.T.astype(float)
+    for (indices, scores), truth in zip(
+        inner_product_search(queries, vectors, n), exact, strict=True
+    ):
+        np.testing.assert_allclose(scores, truth[indices], atol=1e-5)
+        assert sorted(indices.tolist()) == list(range(n))
+        if n >= 512:
+            assert len(set(scores.tolist())) <= n // 2
+
+
 def test_search_in_blocks_equals_search_at_once(monkeypatch):
     rng = np.random.default_rng(0)
     vectors, queries = rng.integers(-9, 9, (50, 4)), rng.integers(-9, 9, (7, 4))
@@ -123,6 +139,23 @@ def test_search_in_blocks_equals_search_at_once(monkeypatch):
     blocks = list(inner_product_search(queries, vectors, 5))
     for one, other in zip(whole, blocks, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+@real
+def test_what_embedding_takes_is_what_torch_counts():
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    embedder = Embedder()
+    weights, tokens = embedder.counted(["a kitten is napping"])
+    read = embedder._model.tokenizer(["a kitten is napping"], return_tensors="pt")
+    assert tokens == read["input_ids"].shape[1]
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        embedder._model[0].model(**read)
+    pooler = 2 * embedder.dimension**2  # one token alone goes through the pooler
+    attention = counter.get_total_flops() - 2 * weights * tokens
+    assert -2 * weights * 0.1 < attention < 2 * weights * tokens * 0.1, (attention, pooler)
+    assert embedder.bytes > 4 * weights
 
 
 @real

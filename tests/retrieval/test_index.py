@@ -300,3 +300,15 @@ def test_misuse_is_named_and_changes_nothing(index, action, message):
     with pytest.raises(RagftError, match=message):
         action(index)
     assert ids(index.search("red", top_k=9)) == before and index.passages == tuple(FRUIT)
+
+
+@pytest.mark.parametrize("retriever", RETRIEVERS)
+def test_the_memory_of_an_index_is_that_of_its_vectors_and_postings(retriever, word_embedder):
+    index = HybridIndex(retriever=retriever, embedder=word_embedder)
+    assert index.bytes == 0
+    index.upsert(FRUIT)
+    index.build()
+    vectors = word_embedder.embed([searched_text(p) for p in FRUIT]).nbytes
+    postings = BM25().fit([tokenize(searched_text(p)) for p in FRUIT]).bytes
+    held = {"dense": vectors, "bm25": postings, "hybrid": vectors + postings}
+    assert index.bytes == held[retriever]

@@ -1,0 +1,215 @@
+"""Kinds of vector index: how long a search takes, what it finds, what it costs to build and hold.
+
+Vectors beyond those of the task's own passages are drawn around them; how many of the true
+neighbours an approximate index finds among such is a guess, as the record says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ragft.chunking import chunk
+from ragft.experiments.cells import run_cells
+from ragft.experiments.crowd import drawn_around
+from ragft.experiments.floors import Work
+from ragft.experiments.grid import Grid
+from ragft.experiments.rates import CHECK_SIZES, READ_SIZES, Rates, measure_rates
+from ragft.experiments.tasks import Task
+from ragft.profiles import Profile, profile
+from ragft.records import Records, content_key
+from ragft.retrieval.ann import KINDS, VectorIndex, recall
+from ragft.retrieval.index import searched_text
+from ragft.runtime import machine, stopwatch
+from ragft.types import RagftError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FULL: dict[str, tuple[int, ...]] = dict.fromkeys(KINDS, (1_000, 10_000, 100_000, 1_000_000))
+"""Vectors that every kind of index is measured with."""
+REDUCED = {"exact": (1_000, 10_000, 100_000), "hnsw": (1_000, 10_000), "ivf": (1_000, 10_000)}
+"""What is built in a few seconds."""
+TOP = 10
+"""Neighbours that are looked for."""
+QUANTILES = (0.5, 0.95, 0.99)
+RATES = ("", 0)
+"""The cell in which the machine's rates are measured."""
+VERSION = 1
+"""Raised when the meaning of a cell changes, so that older cells are not reused."""
+
+
+@dataclass(frozen=True)
+class IndexKinds:
+    """What a comparison of indexes found; the frames are those of the record."""
+
+    summary: pd.DataFrame
+    """One row per kind × vectors: quantiles of the milliseconds of a search, recall, the seconds
+    to build, bytes held, and for 'exact' the floor in milliseconds and the median over it."""
+    searches: pd.DataFrame
+    """One row per kind × vectors × question."""
+    folder: Path
+    record: dict[str, Any]
+
+
+def index_kinds(
+    task: Task,
+    sizes: Mapping[str, Sequence[int]] | None = None,
+    *,
+    queries: int = 300,
+    warm_up: int = 20,
+    base: str | Profile = "cpu",
+    out: str | Path = "results",
+    progress: bool = True,
+) -> IndexKinds:
+    """Search the same vectors through every kind of index, one question at a time.
+
+    Parameters
+    ----------
+    task : Task
+        Its passages and questions are embedded; the profile's retriever must use vectors.
+    sizes : mapping, optional
+        Kind to numbers of vectors, in ascending order; None: `FULL`.
+    queries : int
+        Searches of every index, of the task's questions over and over.
+    warm_up : int
+        Searches before, whose times count for nothing.
+    base, out, progress
+        As for `compare`.
+
+    Raises
+    ------
+    RagftError
+        An unknown kind, a number out of range, a profile without vectors, or an index that does
+        not fit the memory.
+    """
+    sizes = FULL if sizes is None else {kind: tuple(counts) for kind, counts in sizes.items()}
+    settings = profile(base)
+    _check(task, sizes, queries, warm_up, settings)
+    settings = replace(settings, seeds=settings.seeds[:1])
+    records = Records(out, smoke=settings.name == "smoke")
+    work = _Work(task, settings, records, queries, warm_up)
+    cells = [(kind, count) for kind, counts in sizes.items() for count in counts]
+    found = run_cells(
+        "index_kinds",
+        [*cells, RATES],
+        work.key,
+        work.compute,
+        lambda frames, notes: _summed_up(frames, notes, settings),
+        records=records,
+        sizes=settings,
+        settings={"n_boot": settings.n_boot, "level": settings.level, "version": VERSION},
+        parameters={"corpus": task.name, "sizes": sizes, "queries": queries, "top": TOP},
+        hashes={"corpus": task.content_hash},
+        progress=progress,
+    )
+    import pandas as pd
+
+    summary = pd.DataFrame(found.results["summary"])
+    return IndexKinds(summary, found.answers, found.folder, found.record)
+
+
+def _check(
+    task: Task, sizes: Mapping[str, Sequence[int]], queries: int, warm_up: int, settings: Profile
+) -> None:
+    if not sizes or set(sizes) - set(KINDS):
+        raise RagftError(f"index kinds: {list(sizes)}: choose of {', '.join(KINDS)}")
+    for kind, counts in sizes.items():
+        if not counts or min(counts) < 1 or list(counts) != sorted(set(counts)):
+            raise RagftError(
+                f"index kinds: {kind}={tuple(counts)}: give whole numbers from 1 on, in order"
+            )
+    if queries < 1 or warm_up < 0 or not task.asked:
+        raise RagftError(
+            f"index kinds: queries={queries} must be 1 or more, warm_up={warm_up} 0 or more, and "
+            f"{task.name} needs a question"
+        )
+    if settings.retriever == "bm25":
+        raise RagftError("index kinds: retriever='bm25' has no vectors; choose dense or hybrid")
+
+
+class _Work:
+    """The cells of one comparison: the vectors they share, and what measuring one takes."""
+
+    def __init__(
+        self, task: Task, sizes: Profile, records: Records, queries: int, warm_up: int
+    ) -> None:
+        self.task, self.sizes = task, sizes
+        self.grid = Grid(task, sizes, records, timed=0)
+        self.queries, self.warm_up = queries, warm_up
+        self._embedded: tuple[np.ndarray, np.ndarray] | None = None
+
+    def key(self, kind: str, count: int) -> str:
+        """Return the key of a cell: of another machine it is another."""
+        what = {"cell": "index kind", "version": VERSION, "kind": kind, "count": count}
+        what |= {"queries": self.queries, "warm_up": self.warm_up, "top": TOP, **machine()}
+        return content_key({**what, "grid": self.grid.key("rag", self.sizes.seeds[0])})
+
+    def compute(self, kind: str, count: int) -> tuple[pd.DataFrame, dict[str, Any]]:
+        """Build one index and search it."""
+        import pandas as pd
+
+        if (kind, count) == RATES:
+            sizes = CHECK_SIZES if self.sizes.name == "smoke" else READ_SIZES
+            return pd.DataFrame(), {"rates": measure_rates(sizes=sizes).to_dict()}
+        vectors, asked = self._vectors(count)
+        with stopwatch() as building:
+            index = VectorIndex(vectors, kind)
+        for query in asked[: self.warm_up]:
+            index.search(query[None], TOP)
+        times, found = [], []
+        for query in asked:
+            with stopwatch() as watch:
+                found.append(index.search(query[None], TOP)[0])
+            times.append(watch.ms)
+        truth, _ = VectorIndex(vectors).search(asked, TOP)
+        shares = recall(np.concatenate(found), truth)
+        rows = {"number": np.arange(len(asked)), "ms": times, "recall": shares}
+        place = {"kind": kind, "vectors": count}
+        held = {"seconds": building.seconds, "bytes": index.bytes, "dimension": vectors.shape[1]}
+        return pd.DataFrame(rows).assign(**place), {**place, **held}
+
+    def _vectors(self, count: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return so many vectors, the task's own first, and those of the questions."""
+        if self._embedded is None:
+            embedder = self.grid.new_library().index.embedder
+            passages = chunk(self.task.corpus.documents, **self.grid.new_library().chunking)
+            own = embedder.embed([searched_text(passage) for passage in passages])
+            self._embedded = own, embedder.embed([q.text for q in self.task.asked])
+        own, asked = self._embedded
+        drawn = drawn_around(own, max(count - len(own), 0))
+        asked = asked[np.arange(self.queries) % len(asked)]
+        return np.concatenate([own, drawn])[:count], asked
+
+
+def _summed_up(
+    frames: Sequence[pd.DataFrame], notes: Sequence[dict[str, Any]], sizes: Profile
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    import pandas as pd
+
+    from ragft.evaluation.quantiles import quantile
+    from ragft.evaluation.statistics import mean_interval
+
+    rates = Rates.from_dict(notes[-1]["rates"])
+    options = {"level": sizes.level, "n_boot": sizes.n_boot}
+    rows = []
+    for frame, note in zip(frames[:-1], notes[:-1], strict=True):
+        row = {key: note[key] for key in ("kind", "vectors", "seconds", "bytes")}
+        for q in QUANTILES:
+            found = quantile(frame["ms"], q, frame["number"], **options)
+            name = f"p{100 * q:.0f}"
+            row |= {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}
+        shares = mean_interval(frame["recall"], frame["number"], **options)
+        row |= {"recall": shares.mean, "recall_low": shares.low, "recall_high": shares.high}
+        row |= {"n": len(frame), "floor": None, "over": None}
+        if note["kind"] == "exact":
+            held = 4 * note["vectors"] * note["dimension"]
+            floor = Work(held / 2, held, held).floor_ms(rates)
+            row |= {"floor": floor, "over": row["p50"] / floor}
+        rows.append(row)
+    searches = pd.concat(frames[:-1], ignore_index=True)
+    return searches, {"summary": rows, "rates": notes[-1]["rates"]}
