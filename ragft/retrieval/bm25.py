@@ -14,6 +14,11 @@ import numpy as np
 from ragft.retrieval.topk import top_k as best
 from ragft.types import RagftError
 
+COMMON = 8
+"""A term in more than one of so many documents is common: its scores are kept, when it was asked
+for once, as one number a document, which is added several times faster than postings."""
+MOST_COLUMNS = 64
+"""Common terms whose scores are kept so."""
 _TOKEN = re.compile(r"\w+(?:\.\w+)*")
 
 
@@ -97,7 +102,8 @@ class BM25:
         index = getattr(self, "_index", None)
         if index is None:
             return 0.0
-        return float(sum(part.nbytes for part in index.scores.values() if hasattr(part, "nbytes")))
+        postings = (part for part in index.scores.values() if hasattr(part, "nbytes"))
+        return float(sum(part.nbytes for part in (*postings, *self._columns.values())))
 
     def fit(self, tokenised: Iterable[Sequence[str]]) -> BM25:
         """Index documents, each a sequence of tokens; documents and corpus may be empty.
@@ -110,15 +116,18 @@ class BM25:
         make = _bm25s_index if self.backend == "bm25s" else _rank_bm25_index
         documents = (_checked(tokens, "document") for tokens in tokenised)
         self._n, self._index = make(documents, self.k1, self.b, self.epsilon)
+        self._columns: dict[int, np.ndarray] = {}
         return self
 
-    def scores(self, query_tokens: Sequence[str]) -> np.ndarray:
+    def scores(self, query_tokens: Sequence[str], out: np.ndarray | None = None) -> np.ndarray:
         """Score every document for one query.
 
         Parameters
         ----------
         query_tokens : sequence of str
             A token that occurs twice counts twice; unknown ones count 0; may be empty.
+        out : ndarray of float64, shape (documents,), optional
+            Memory for the scores; bm25s alone uses it.
 
         Returns
         -------
@@ -140,7 +149,27 @@ class BM25:
             with np.errstate(invalid="ignore"):
                 return np.nan_to_num(self._index.get_scores(tokens), nan=0.0)
         known = self._index.vocab_dict
-        return self._index.get_scores_from_ids([known[t] for t in tokens if t in known])
+        total = np.empty(self._n) if out is None else out
+        total.fill(0)
+        for term in [known[t] for t in tokens if t in known]:
+            self._add(term, total)
+        return total
+
+    def _add(self, term: int, total: np.ndarray) -> None:
+        """Add the scores of one term, by its number, to those of all documents."""
+        column = self._columns.get(term)
+        if column is not None:
+            total += column
+            return
+        index = self._index.scores
+        start, end = index["indptr"][term : term + 2]
+        documents, scores = index["indices"][start:end], index["data"][start:end]
+        if len(documents) * COMMON < len(total) or len(self._columns) == MOST_COLUMNS:
+            np.add.at(total, documents, scores)
+            return
+        self._columns[term] = np.zeros_like(total)
+        self._columns[term][documents] = scores
+        total += self._columns[term]
 
     def search(
         self, queries: Sequence[str] | Sequence[Sequence[str]], top_k: int = 10
@@ -167,8 +196,13 @@ class BM25:
             scores = self.scores(queries)
             indices = best(scores, top_k)
             return indices, scores[indices]
-        found = [self.search(list(query), top_k) for query in queries]
-        return np.stack([i for i, _ in found]), np.stack([s for _, s in found])
+        indices, scores = [], []
+        room = np.empty(len(self))  # for all of them: new memory costs as much as scoring does
+        for query in queries:
+            found = self.scores(query, room)
+            indices.append(best(found, top_k))
+            scores.append(found[indices[-1]])
+        return np.stack(indices), np.stack(scores)
 
 
 def _checked(tokens: Sequence[str], what: str) -> list[str]:

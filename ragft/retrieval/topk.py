@@ -7,6 +7,11 @@ from __future__ import annotations
 
 import numpy as np
 
+_GROUP = 64
+"""Scores in a group, of which only the highest is compared with those of other groups."""
+_MANY = 8
+"""Groups to every place, at least; with fewer, many scores would reach the threshold."""
+
 
 def top_k(scores: np.ndarray, k: int) -> np.ndarray:
     """Return the positions of the `k` highest scores, best first.
@@ -33,6 +38,15 @@ def top_k(scores: np.ndarray, k: int) -> np.ndarray:
     k = min(k, len(scores))
     if k == 0:
         return np.empty(0, dtype=np.int64)
-    threshold = np.partition(scores, len(scores) - k)[len(scores) - k]
-    candidates = np.flatnonzero(scores >= threshold)
+    candidates = np.flatnonzero(scores >= _threshold(scores, k))
     return candidates[np.argsort(-scores[candidates], kind="stable")[:k]]
+
+
+def _threshold(scores: np.ndarray, k: int) -> float:
+    """Return a score that at least k of the scores reach, and few more."""
+    groups = len(scores) // _GROUP
+    if groups < _MANY * k:
+        return np.partition(scores, len(scores) - k)[len(scores) - k]
+    # At least k scores reach the k-th highest of the groups' maxima: k maxima do.
+    highest = np.maximum.reduce(scores[: groups * _GROUP].reshape(_GROUP, groups), axis=0)
+    return np.partition(highest, groups - k)[groups - k]

@@ -159,3 +159,15 @@ def test_the_memory_of_the_postings_grows_with_them():
     small, large = (BM25().fit([["a", str(n)] for n in range(count)]).bytes for count in (5, 50))
     assert 5 * 2 * 8 <= small < large
     assert math.isnan(BM25(backend="rank_bm25").fit([["a"]]).bytes)
+
+
+@pytest.mark.parametrize("most", [0, 2, 64])
+def test_common_terms_score_alike_asked_once_or_often(most, monkeypatch):
+    monkeypatch.setattr("ragft.retrieval.bm25.MOST_COLUMNS", most)
+    rng = np.random.default_rng(most)
+    documents = [[f"w{n}" for n in rng.geometric(0.2, 8)] for _ in range(200)]
+    ours, reference = BM25().fit(documents), BM25Okapi(documents)
+    for _ in range(2):
+        for query in (["w1"], ["w1", "w2", "w1"], ["w3", "w12", "w1"], [f"w{n}" for n in range(9)]):
+            np.testing.assert_allclose(ours.scores(query), reference.get_scores(query), atol=1e-9)
+    assert len(ours._columns) <= most and bool(ours._columns) == bool(most)

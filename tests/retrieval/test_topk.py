@@ -1,6 +1,7 @@
 """The best k, with ties in the order of positions."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,3 +16,11 @@ def test_equals_a_stable_sort(scores, k):
 
 def test_negative_and_zero_scores_are_ranked_like_any_other():
     assert top_k(np.array([-1.0, 0.0, -2.0]), 5).tolist() == [1, 0, 2]
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 6), st.integers(1, 400), st.integers(1, 50))
+def test_groups_change_nothing(seed, k, n, spread):
+    scores = np.random.default_rng(seed).integers(-spread, spread, n).astype(float)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ragft.retrieval.topk._GROUP", 4)
+        assert top_k(scores, k).tolist() == np.argsort(-scores, kind="stable")[:k].tolist()
