@@ -11,11 +11,16 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ragft.types import RagftError
 
+if TYPE_CHECKING:
+    from ragft.corpora.corpus import Corpus
+
 PROFILES = ("smoke", "cpu", "gpu")
+FORMS = "FILE|FOLDER|git:REPO[@BRANCH]|dataset:ID[@REVISION][:SPLIT]"
+"""Documents that a command takes, see `corpora.sources`."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -130,8 +135,8 @@ def _run(options: argparse.Namespace) -> int:
 
 def _add_compare(commands: Any) -> None:
     command = _command(commands, "compare", _compare, "compare the arms on one corpus")
-    command.add_argument("--corpus", default="world", metavar="world|packages:NAME[==V1,V2]|FILE")
-    command.add_argument("--questions", metavar="FILE", help="JSONL; needed with a FILE corpus")
+    _source_arguments(command, "--corpus", f"world|packages:NAME[==V1,V2]|{FORMS}")
+    command.add_argument("--questions", metavar="FILE", help="JSONL; needed with documents")
     command.add_argument(
         "--arms", nargs="+", metavar="ARM", help="default: all that the corpus allows"
     )
@@ -152,9 +157,11 @@ def _compare(options: argparse.Namespace) -> int:
     sizes = profile(options.profile)
     if options.facts is not None and options.facts < 1:
         raise RagftError(f"--facts {options.facts}: at least 1")
-    made = options.corpus == "world" or options.corpus.startswith("packages:")
+    named = _source(options, "corpus", "world")
+    made = named == "world" or named.startswith("packages:")
+    corpus = named if made or not options.questions else _opened(named, options)
     found = compare(
-        options.corpus,
+        corpus,
         arms=options.arms or [arm for arm in ARMS if made or arm != "prior"],
         model=options.model or sizes.model,
         seeds=options.seeds or sizes.seeds,
@@ -168,39 +175,137 @@ def _compare(options: argparse.Namespace) -> int:
         from ragft.records import atomic_write
 
         atomic_write(options.record, (found.folder / "record.json").read_text(encoding="utf-8"))
-    _print(options, found.to_dict(), comparison_text(found.to_dict()))
+    _print_with_origin(options, corpus, found.to_dict(), comparison_text(found.to_dict()))
     return 0
 
 
 def _add_retrieve(commands: Any) -> None:
     command = _command(commands, "retrieve", _retrieve, "measure retrieval alone")
-    command.add_argument("--documents", required=True, metavar="FILE")
-    command.add_argument("--questions", required=True, metavar="FILE")
-    command.add_argument("--retriever", default="hybrid", choices=("bm25", "dense", "hybrid"))
+    _source_arguments(command, "--documents", FORMS)
+    command.add_argument(
+        "--questions",
+        metavar="FILE",
+        help="JSONL; without, headings and sentences are cut out and must lead back",
+    )
+    command.add_argument(
+        "--retriever",
+        choices=("bm25", "dense", "hybrid"),
+        help="default: hybrid; with --history bm25",
+    )
     command.add_argument("--top-k", type=int, default=10)
     command.add_argument("--run", dest="run_file", metavar="FILE", help="write a TREC run file")
+    command.add_argument("--count", type=int, default=300, help="questions made, at most")
+    command.add_argument("--seed", type=int, default=0, help="of the questions made")
+    command.add_argument(
+        "--history",
+        action="store_true",
+        help="of a git repository: an index made on one day, asked on later ones",
+    )
+    command.add_argument("--made-on", metavar="DAY", help="with --history, such as 2024-07-31")
+    command.add_argument("--days", type=int, default=6, help="with --history: days that are asked")
+    command.add_argument("--out", default="results", metavar="FOLDER", help="with --history")
     _json_option(command)
 
 
 def _retrieve(options: argparse.Namespace) -> int:
-    from ragft.corpora.corpus import Corpus, read_questions
-    from ragft.experiments.retrieval import retrieve
     from ragft.report import retrieval_text
+    from ragft.report.history import known_items_text
 
-    corpus = Corpus.from_jsonl(options.documents)
-    questions = read_questions(options.questions, corpus)
-    found = retrieve(corpus.documents, questions, options.retriever, options.top_k)
+    if options.history and (options.questions or options.run_file):
+        raise RagftError("--history makes its own questions; leave --questions and --run out")
+    corpus = _opened(_source(options, "documents"), options)
+    if options.history:
+        return _history(options, corpus)
+    found, result = _retrieved(options, corpus)
     if options.run_file:
-        found.write_trec_run(options.run_file)
-    _print(options, found.to_dict(), retrieval_text(found.to_dict()))
+        result.write_trec_run(options.run_file)
+    _print_with_origin(options, corpus, found, retrieval_text(found) + known_items_text(found))
     return 0
+
+
+def _retrieved(options: argparse.Namespace, corpus: Corpus) -> tuple[dict[str, Any], Any]:
+    from ragft.corpora.corpus import read_questions
+    from ragft.experiments.known_item import retrieve_known_items
+    from ragft.experiments.retrieval import retrieve
+
+    retriever = options.retriever or "hybrid"
+    if options.questions:
+        questions = read_questions(options.questions, corpus)
+        found = retrieve(corpus.documents, questions, retriever, options.top_k)
+        return found.to_dict(), found
+    made = retrieve_known_items(
+        corpus, retriever, options.top_k, n=options.count, seed=options.seed
+    )
+    return made.to_dict(), made.result
+
+
+def _history(options: argparse.Namespace, corpus: Corpus) -> int:
+    from ragft.corpora.jsonl import parse_day
+    from ragft.experiments.history import history_drift
+    from ragft.report.history import history_text
+
+    found = history_drift(
+        corpus,
+        retriever=options.retriever or "bm25",
+        made_on=parse_day(options.made_on, "--made-on"),
+        days=options.days,
+        n=options.count,
+        seed=options.seed,
+        out=options.out,
+        progress=not options.json,
+    ).to_dict()
+    _print_with_origin(options, corpus, found, history_text(found))
+    return 0
+
+
+def _source_arguments(command: argparse.ArgumentParser, option: str, forms: str) -> None:
+    command.add_argument("source", nargs="?", metavar="SOURCE", help=forms)
+    command.add_argument(option, metavar="SOURCE", help="the same")
+    command.add_argument(
+        "--include",
+        action="append",
+        metavar="PATTERN",
+        help="of a folder or repository: paths such as 'docs/*.md'; may be given again",
+    )
+
+
+def _source(options: argparse.Namespace, option: str, default: str | None = None) -> str:
+    """Return what is named, by its place or by its option."""
+    given = [name for name in (options.source, getattr(options, option)) if name]
+    if len(given) > 1:
+        raise RagftError(f"{given[0]} and --{option} {given[1]}: name one source")
+    if not given and not default:
+        raise RagftError(f"no documents: name {FORMS}")
+    return given[0] if given else str(default)
+
+
+def _opened(named: str, options: argparse.Namespace) -> Corpus:
+    from ragft.corpora.sources import open_corpus
+
+    history = getattr(options, "history", False)
+    return open_corpus(named, include=options.include or "*", history=history)
+
+
+def _print_with_origin(
+    options: argparse.Namespace, corpus: Corpus | str, found: dict[str, Any], text: str
+) -> None:
+    """Print a result, and of the user's own documents where they came from and what was skipped."""
+    from ragft.report import printable
+
+    origin = None if isinstance(corpus, str) else corpus.origin
+    if origin is not None:
+        lines = "\n".join(map(printable, str(origin).split("\n")))
+        found, text = {**found, "source": origin.to_dict()}, f"{text}\n\n{lines}"
+    _print(options, found, text)
 
 
 def _add_explain(commands: Any) -> None:
     command = _command(commands, "explain", _explain, "show what led to one answer, step by step")
     command.add_argument("question", metavar="QUESTION", help="its text, or its id in the corpus")
-    command.add_argument("--corpus", default="world", metavar="world|packages:NAME[==V1,V2]|FILE")
-    command.add_argument("--questions", metavar="FILE", help="JSONL; needed with a FILE corpus")
+    command.add_argument(
+        "--corpus", default="world", metavar="SOURCE", help=f"world|packages:NAME[==V1,V2]|{FORMS}"
+    )
+    command.add_argument("--questions", metavar="FILE", help="JSONL; needed with documents")
     command.add_argument("--arm", default="rag", help="rag, raft or finetuned_rag")
     command.add_argument("--model", help="embedded, resident, a Hugging Face id or a folder")
     command.add_argument("--facts", type=int, help="facts trained and asked about")
@@ -353,6 +458,12 @@ def _add_bench(commands: Any) -> None:
     one.add_argument("--repeats", type=int, default=3)
     one.add_argument("--record", metavar="FILE", help="keep the rows with their provenance")
     _json_option(one)
+    three = _command(actions, "retrieval", _bench_retrieval, "searches against other libraries'")
+    three.add_argument("--passages", type=int, default=100_000)
+    three.add_argument("--hybrid", type=int, default=20_000, help="passages of the hybrid search")
+    three.add_argument("--repeats", type=int, default=3)
+    three.add_argument("--record", metavar="FILE", help="keep the rows with their provenance")
+    _json_option(three)
     two = _command(actions, "answering", _bench_answering, "batches against one prompt at a time")
     two.add_argument("--facts", type=int, default=100, help="questions, one a fact")
     two.add_argument("--repeats", type=int, default=3)
@@ -364,6 +475,13 @@ def _bench_refresh(options: argparse.Namespace) -> int:
     from ragft.bench.refresh import refresh
 
     return _bench(options, refresh(options.documents, options.share, options.repeats))
+
+
+def _bench_retrieval(options: argparse.Namespace) -> int:
+    from ragft.bench.retrieval import retrieval
+
+    found = retrieval(options.passages, options.hybrid, repeats=options.repeats)
+    return _bench(options, found)
 
 
 def _bench_answering(options: argparse.Namespace) -> int:

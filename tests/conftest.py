@@ -5,6 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# No test is about time: a busy machine must not fail one.
+settings.register_profile("ragft", deadline=None)
+settings.load_profile("ragft")
 
 WORDS = (
     "Answer the question. Question: Who leads Tarmo? In which town does Velka Works lie? "

@@ -35,6 +35,84 @@ def test_retrieve_prints_json_alone_and_writes_a_run(tmp_path, capsys):
     assert len(run.read_text().splitlines()) == 36
 
 
+def ports(folder, count=12):
+    """Write a folder of documents of which one sentence each may be asked."""
+    from tests.experiments.test_known_item import told
+
+    folder.mkdir()
+    for n in range(count):
+        (folder / f"f{n}.md").write_text(told(n))
+    (folder / "empty.txt").write_text("")
+    return str(folder)
+
+
+def test_retrieve_takes_a_folder_without_questions(tmp_path, capsys):
+    folder, run = ports(tmp_path / "docs"), tmp_path / "run.trec"
+    options = ["retrieve", folder, "--retriever", "bm25", "--count", "10"]
+    assert main([*options, "--json", "--run", str(run)]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["n"] == 10 and found["recall@10"]["mean"] == 1.0
+    assert found["known_items"]["questions"] == {"heading": 0, "sentence": 10}
+    assert found["source"]["skipped"]["files"][0]["name"] == "empty.txt"
+    assert len(run.read_text().splitlines()) == 100
+    assert main([*options, "--include", "f1*", "--include", "f2*"]) == 0
+    text = capsys.readouterr().out
+    assert "n = 4," in text and "Asked: 0 headings, 4 sentences" in text and "skipped" not in text
+    assert main(["retrieve", "--documents", folder, "--retriever", "bm25"]) == 0
+    text = capsys.readouterr().out
+    assert "n = 12," in text and "skipped: 1\n  1 empty: empty.txt" in text
+
+
+def test_retrieve_takes_a_folder_with_questions(tmp_path, capsys):
+    folder = ports(tmp_path / "docs")
+    row = {"id": "q", "question": "ships3?", "metadata": {"supporting": ["f3.md"]}}
+    (tmp_path / "asked.jsonl").write_text(json.dumps(row) + "\n")
+    options = [folder, "--questions", str(tmp_path / "asked.jsonl"), "--retriever", "bm25"]
+    assert main(["retrieve", *options, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["n"] == 1 and found["mrr"]["mean"] == 1.0 and "known_items" not in found
+
+
+def test_retrieve_prints_the_drift_of_a_repository(tmp_path, capsys):
+    from tests.experiments.test_known_item import told
+    from tests.git_repository import Repository
+
+    repository = Repository(tmp_path / "repo")
+    repository.commit("2024-01-01", {f"f{n}.md": told(n) for n in range(10)})
+    tip = repository.commit("2024-02-01", {"f0.md": told(50), "\x1b[31mred.md": b"a\0"})
+    options = ["retrieve", str(repository.path), "--history", "--out", str(tmp_path / "out")]
+    assert main(options) == 0
+    text = capsys.readouterr().out
+    assert "made on 2024-01-01" in text and "2024-02-01  10" in text and "90.0 [" in text
+    assert f"at {tip}: 11 documents" in text and "1 binary: red.md" in text and "\x1b" not in text
+    assert main([*options, "--json", "--made-on", "2024-01-15", "--days", "2"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["made_on"] == "2024-01-15" and found["source"]["revision"] == tip
+    assert [row["recall@10"]["mean"] for row in found["summary"]] == [1, 1, 0.9, 1]
+
+
+def test_compare_takes_a_folder_and_tells_what_was_skipped(tmp_path, capsys, monkeypatch):
+    from tests.conftest import save_tiny_model
+
+    monkeypatch.setenv("RAGFT_CACHE", str(tmp_path / "cache"))
+    model = str(save_tiny_model(tmp_path / "m", max_position_embeddings=2048))
+    _, asked = documents(tmp_path)
+    folder = tmp_path / "docs"
+    folder.mkdir()
+    for n in range(12):
+        (folder / f"d{n}").with_suffix(".txt").write_text(f"Item {n} costs {n + 5} coins.")
+    (folder / "empty.md").write_text("")
+    lines = (tmp_path / "asked.jsonl").read_text().replace('"]}}', '.txt"]}}')
+    (tmp_path / "asked.jsonl").write_text(lines)
+    options = [str(folder), "--questions", asked, "--profile", "smoke", "--model", model]
+    options += ["--arms", "prompt", "rag", "--out", str(tmp_path / "out")]
+    assert main(["compare", *options]) == 0
+    assert "skipped: 1\n  1 empty: empty.md" in capsys.readouterr().out
+    assert main(["compare", *options, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["source"]["documents"] == 12 and found["source"]["kind"] == "folder"
+
+
 def test_compare_prints_a_table_with_intervals(tmp_path, capsys, monkeypatch):
     from tests.conftest import save_tiny_model
 
@@ -92,6 +170,16 @@ def test_doctor_names_versions_and_models(capsys):
     ("arguments", "message"),
     [
         (["retrieve", "--documents", "none.jsonl", "--questions", "x"], "none.jsonl"),
+        (["retrieve"], "no documents: name FILE|FOLDER|git:REPO"),
+        (["retrieve", "a", "--documents", "b"], "a and --documents b: name one source"),
+        (["retrieve", "{tmp}/none"], "no such file or folder"),
+        (["retrieve", "{tmp}"], "empty.jsonl"),
+        (["retrieve", "{tmp}", "--history"], "no git repository"),
+        (["retrieve", "{tmp}", "--history", "--questions", "q"], "makes its own questions"),
+        (["retrieve", "git:{tmp}/x@y"], "no such folder"),
+        (["compare", "{tmp}"], "needs --questions FILE"),
+        (["compare", "{tmp}/none", "--questions", "q"], "no such file or folder"),
+        (["compare", "world", "--corpus", "world"], "name one source"),
         (["compare", "--facts", "0"], "--facts 0"),
         (["compare", "--arms", "magic", "--out", "{tmp}"], "unknown arm 'magic'"),
         (["run", "no_such.ipynb"], "no_such.ipynb"),

@@ -9,13 +9,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
 from pathlib import Path
 
 from ragft.corpora import jsonl
+from ragft.corpora.origin import Origin
 from ragft.corpora.questions import read_questions, write_questions
 from ragft.types import MARKS, Changes, Document, Fact, Question, RagftError
 
@@ -37,6 +38,9 @@ class Corpus:
         For people; not part of the content hash.
     questions : iterable of Question
         Questions that belong to it; carried along, not part of the content hash.
+    origin : Origin, optional
+        Where it was read from and what was left out, of the user's own documents; not part of
+        the content hash, nor of what makes two corpora equal.
 
     Raises
     ------
@@ -58,10 +62,11 @@ class Corpus:
     facts: tuple[Fact, ...] = ()
     name: str = ""
     questions: tuple[Question, ...] = ()
+    origin: Origin | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
-        for field in ("documents", "facts", "questions"):
-            object.__setattr__(self, field, tuple(getattr(self, field)))
+        for name in ("documents", "facts", "questions"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
         if len(self.by_id) < len(self.documents):
             counts = Counter(d.id for d in self.documents)
             doubled = next(i for i, n in counts.items() if n > 1)
@@ -115,13 +120,14 @@ class Corpus:
     def as_of(self, day: date) -> Corpus:
         """Return the documents and facts in force on `day`, in their order.
 
-        Name and questions are kept. May be empty: nothing held on that day.
+        Name, questions and origin are kept. May be empty: nothing held on that day.
         """
         return Corpus(
             documents=tuple(d for d in self.documents if d.holds_on(day)),
             facts=tuple(f for f in self.facts if f.holds_on(day)),
             name=self.name,
             questions=self.questions,
+            origin=self.origin,
         )
 
     def changes(self, since: date, until: date) -> Changes:
@@ -179,3 +185,64 @@ class Corpus:
         if name is None:
             name = path.resolve().parent.name if path.stem == "corpus" else path.stem
         return cls(documents, facts, name)
+
+    @classmethod
+    def from_folder(
+        cls, folder: str | Path, *, include: str | Sequence[str] = "*", name: str | None = None
+    ) -> Corpus:
+        """Read a folder of Markdown, text, HTML, PDF and JSON Lines; see `files.read_folder`.
+
+        What was skipped, and why, is in `origin`: `print(corpus.origin)`.
+
+        Raises
+        ------
+        RagftError
+            No such folder, or nothing readable in it.
+        """
+        from ragft.corpora.files import read_folder
+
+        return read_folder(folder, include=include, name=name)
+
+    @classmethod
+    def from_git(
+        cls,
+        repository: str | Path,
+        *,
+        include: str | Sequence[str] = "*",
+        branch: str | None = None,
+        history: bool = True,
+    ) -> Corpus:
+        """Read the documents of a git repository, every version with its dates; see `git`.
+
+        Without `history` only the newest versions, undated, with their paths as ids.
+
+        Raises
+        ------
+        RagftError
+            No repository, no commits, no such branch, a shallow history, no matching document.
+        """
+        from ragft.corpora.git import git_history, git_snapshot
+
+        read = git_history if history else git_snapshot
+        return read(repository, include=include, branch=branch)
+
+    @classmethod
+    def from_dataset(
+        cls,
+        place: str | Path,
+        *,
+        split: str | None = None,
+        subset: str | None = None,
+        revision: str | None = None,
+        columns: Mapping[str, str] | None = None,
+    ) -> Corpus:
+        """Read a Hugging Face dataset, from a folder or by its id; see `datasets.read_dataset`.
+
+        Raises
+        ------
+        RagftError
+            No such dataset, several splits and none named, a column or a value that is missing.
+        """
+        from ragft.corpora.datasets import read_dataset
+
+        return read_dataset(place, split=split, subset=subset, revision=revision, columns=columns)

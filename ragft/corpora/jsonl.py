@@ -196,10 +196,17 @@ def _fact(row: object, where: str) -> Fact:
 
 def read_corpus_rows(path: str | Path) -> tuple[list[Document], list[Fact]]:
     """Read documents and facts; see `Corpus.from_jsonl` for what is an error."""
+    return corpus_rows(read_rows(path), path)
+
+
+def corpus_rows(
+    rows: Iterable[tuple[str, Mapping[str, Any]]], path: str | Path
+) -> tuple[list[Document], list[Fact]]:
+    """Return the documents and facts of rows; (where it stands, row) each, `path` for messages."""
     documents: list[Document] = []
     facts: list[Fact] = []
     seen: set[str] = set()
-    for where, row in read_rows(path):
+    for where, row in rows:
         if "fact" in row:
             facts.append(_fact(row["fact"], where))
         else:

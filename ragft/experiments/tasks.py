@@ -1,6 +1,6 @@
 """Tasks: a collection with the questions that are asked of it and what may be trained on.
 
-Three sources (a world, package history, files) become one thing, so that every
+Three sources (a world, package history, documents) become one thing, so that every
 experiment treats made-up facts, real facts and the user's own documents alike.
 """
 
@@ -16,6 +16,7 @@ from typing import Any
 from ragft.corpora import packages
 from ragft.corpora.corpus import Corpus
 from ragft.corpora.questions import read_questions, write_questions
+from ragft.corpora.sources import open_corpus
 from ragft.corpora.world import World
 from ragft.profiles import Profile, profile
 from ragft.records import sha256_json
@@ -88,11 +89,12 @@ def load_task(
     Parameters
     ----------
     corpus : str, path or Corpus
-        'world', 'packages:NAME', 'packages:NAME==V1,V2', or a JSONL file.
+        'world', 'packages:NAME', 'packages:NAME==V1,V2', or whatever `sources.open_corpus`
+        opens: a JSONL file, a folder, 'git:REPO', 'dataset:ID'.
     profile : Profile
         Gives sizes.
     questions : path or sequence of Question, optional
-        Needed for files; refused for the others, which make their own.
+        Needed for documents; refused for the others, which make their own.
     facts : int, optional
         Facts that are trained and asked about; the profile's where None.
     seed : int
@@ -114,9 +116,11 @@ def load_task(
         )
     if questions is None:
         raise RagftError(
-            f"{corpus}: a file needs --questions FILE (JSONL with id, question, golden_answers)"
+            f"{corpus.name if isinstance(corpus, Corpus) else corpus}: a comparison of documents "
+            "needs --questions FILE (JSONL with id, question, golden_answers); without answers "
+            "only retrieval can be measured (retrieve)"
         )
-    loaded = corpus if isinstance(corpus, Corpus) else Corpus.from_jsonl(corpus)
+    loaded = corpus if isinstance(corpus, Corpus) else open_corpus(corpus)
     asked = (
         read_questions(questions, loaded) if isinstance(questions, str | Path) else list(questions)
     )
