@@ -8,6 +8,7 @@ from ragft.plotting.bars import outcomes, outcomes_by_condition
 from ragft.plotting.claim_rows import VERDICTS
 from ragft.plotting.days import over_days
 from ragft.plotting.doses import dose_response
+from ragft.plotting.drift import drift_curves
 from ragft.plotting.forest import forest
 from ragft.plotting.load import load_curves
 from ragft.plotting.memory import memory_split
@@ -44,6 +45,7 @@ __all__ = [
     "caption",
     "cost_accuracy",
     "dose_response",
+    "drift_curves",
     "forest",
     "freshness",
     "hero",

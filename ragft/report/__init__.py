@@ -20,6 +20,7 @@ from ragft.report.hallucination import (
     remedies_frame,
     shares_table,
 )
+from ragft.report.history import known_items_frame
 from ragft.report.latency import (
     beyond_frame,
     extrapolated_table,
@@ -60,6 +61,7 @@ __all__ = [
     "hits_frame",
     "intervals_text",
     "keep",
+    "known_items_frame",
     "last_day",
     "latency_table",
     "matrix_frame",

@@ -1,11 +1,14 @@
-"""Retrieval drift over a real history, as text: a line a day."""
+"""Retrieval drift over a real history, a line a day, and known items, as text and as a frame."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ragft.report.text import columns, number, percent
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def history_text(result: Mapping[str, Any]) -> str:
@@ -49,3 +52,24 @@ def known_items_text(result: Mapping[str, Any]) -> str:
     asked = ", ".join(f"{count} {kind}s" for kind, count in counts["questions"].items())
     left_out = ", ".join(f"{count} {reason}" for reason, count in counts["left_out"].items())
     return f"\nAsked: {asked}, cut out of passages. Left out: {left_out or 'none'}."
+
+
+def known_items_frame(results: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
+    """Return what retrievers found of known items: a row each, every measure with its limits.
+
+    Parameters
+    ----------
+    results : mapping
+        Retriever to what `KnownItemRetrieval.to_dict` gives.
+    """
+    import pandas as pd
+
+    rows = []
+    for name, result in results.items():
+        row: dict[str, Any] = {"retriever": name, "n": result["n"]}
+        for measure in ("recall@10", "mrr", "ndcg@10"):
+            found = result[measure]
+            row |= {measure: found["mean"]}
+            row |= {f"{measure} {end}": found[end] for end in ("low", "high")}
+        rows.append(row)
+    return pd.DataFrame(rows).set_index("retriever")

@@ -70,6 +70,19 @@ def test_latency_curves(given, tmp_path):
     assert (tmp_path / "figures" / "data" / "06_caching.json").exists()
 
 
+def test_your_own_data(given, history, tmp_path):
+    given |= {"package": history, "retrievers": ["bm25"]}
+    run = run_notebook(NOTEBOOKS / "10_your_own_data.ipynb", tmp_path / "10.ipynb", given)
+    assert run.status == "ran"
+    assert (tmp_path / "figures" / "10_your_own_data.png").exists()
+    (tmp_path / "docs").mkdir()
+    text = "# Trams\n\nThe tram of Tarmo runs every nine minutes on weekdays. " + "It is late. " * 9
+    (tmp_path / "docs" / "trams.md").write_text(text)
+    given["documents"] = str(tmp_path / "docs")
+    run = run_notebook(NOTEBOOKS / "10_your_own_data.ipynb", tmp_path / "own.ipynb", given)
+    assert run.status == "ran" and "docs: 1 documents" in (tmp_path / "own.ipynb").read_text()
+
+
 PICTURES = (
     "hallucination", "hallucination_remedies", "hallucination_positions",
     "hallucination_packages", "probes_risk", "teaching",
