@@ -15,9 +15,10 @@ import numpy as np
 from ragft.bench import row
 from ragft.experiments.crowd import crowd, drawn_around
 from ragft.experiments.rates import measure_rates
+from ragft.retrieval import embedding_model
 from ragft.retrieval.ann import VectorIndex, recall
 from ragft.retrieval.bm25 import BM25, tokenize
-from ragft.retrieval.dense import inner_product_search
+from ragft.retrieval.dense import Embedder, inner_product_search
 from ragft.retrieval.fusion import reciprocal_rank_fusion
 from ragft.retrieval.index import HybridIndex
 from ragft.runtime import stopwatch
@@ -28,6 +29,8 @@ DIMENSION = 384
 TOP, DEPTH = 10, 100
 """Passages wanted, and those of each ranking that enter the fusion."""
 RRF_K = 60
+EMBEDDED = 256
+"""Texts that are embedded, of about a hundred tokens each."""
 
 
 def retrieval(
@@ -62,7 +65,8 @@ def retrieval(
         )
     rows = _words(passages, queries, repeats)
     rows += _vectors(passages, queries, repeats)
-    return rows + _hybrid(hybrid, queries, repeats)
+    rows += _hybrid(hybrid, queries, repeats)
+    return rows + _embedding(EMBEDDED, repeats)
 
 
 def _texts(count: int, queries: int) -> tuple[list[str], list[str]]:
@@ -207,3 +211,33 @@ def _hybrid(count: int, queries: int, repeats: int) -> list[dict[str, Any]]:
     note = f"{queries} queries at once; {alike:.0%} of the passages found are the same"
     against = f"bm25s ({backend}) + faiss + fusion called directly"
     return [row("hybrid search", count, against, ratios, note)]
+
+
+def _embedding(count: int, repeats: int) -> list[dict[str, Any]]:
+    """Time embedding in both precisions against sentence-transformers as it comes."""
+    documents = [document.text for document in crowd(6 * count)]
+    texts = [" ".join(documents[6 * n : 6 * n + 6]) for n in range(count)]
+    exact = Embedder(cache=None)
+    model = embedding_model.load(exact.folder.resolve())
+    options = {"normalize_embeddings": True, "show_progress_bar": False}
+
+    def theirs() -> np.ndarray:
+        return model.encode(texts, **options)
+
+    rows, truth = [], theirs()
+    _, tokens = exact.counted(texts)
+    for embedder in (exact, Embedder(cache=None, dtype="bfloat16")):
+        ratios = _ratios(lambda embedder=embedder: embedder.embed(texts), theirs, repeats)
+        least = float((embedder.embed(texts) * truth).sum(axis=1).min())
+        note = f"{tokens:.0f} tokens a text; lowest cosine {least:.5f}; {_matrix_units()}"
+        rows.append(row(f"embedding {embedder.dtype}", count, "encode with its defaults",
+                        ratios, note))  # fmt: skip
+    return rows
+
+
+def _matrix_units() -> str:
+    """Say whether the processor multiplies matrices of bfloat16 by itself."""
+    import torch
+
+    known = getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)()
+    return "AMX" if known else "no AMX"

@@ -6,6 +6,7 @@ filters and dates live in `retrieval.index`.
 
 from __future__ import annotations
 
+import hashlib
 import warnings
 from collections.abc import Iterator, Sequence
 from functools import cached_property
@@ -20,6 +21,7 @@ from ragft.retrieval.topk import top_k as best
 from ragft.retrieval.vector_cache import VectorCache
 from ragft.types import RagftError
 
+DTYPES = ("float32", "bfloat16")
 _SLAB = 2048
 """Texts embedded between two writes to the cache: what a killed process can lose."""
 _BLOCK = 2**24
@@ -46,11 +48,14 @@ class Embedder:
         Texts in one forward pass; None takes 8 on a CPU, whose caches hold no more, else 128.
     device : str, optional
         Such as 'cpu' or 'cuda'; None takes the best there is.
+    dtype : {'float32', 'bfloat16'}
+        Of the arithmetic. 'bfloat16' is about twice as quick on processors that know it, and its
+        vectors differ a little (cosine .9999 to those of 'float32'), and between machines.
 
     Attributes
     ----------
     model_hash : str
-        SHA-256 of the model's files.
+        SHA-256 of the model's files; with 'bfloat16' of that and the word.
     embedded : int
         Texts that went through the model so far; those from the cache do not count.
     truncated : int
@@ -68,20 +73,26 @@ class Embedder:
         cache: str | Path | None = None,
         batch_size: int | None = None,
         device: str | None = None,
+        dtype: str = "float32",
     ) -> None:
+        if dtype not in DTYPES:
+            raise RagftError(f"Embedder: dtype={dtype!r}; choose {' or '.join(DTYPES)}.")
         if batch_size is not None and (not isinstance(batch_size, int) or batch_size < 1):
             raise RagftError(f"Embedder: batch_size must be at least 1, not {batch_size!r}.")
         self.folder = embedding_model.model_folder(model)
         self.batch_size = batch_size
-        self.device = device
+        self.device, self.dtype = device, dtype
         self.embedded = 0
         self.truncated = 0
         self._cache_folder = cache
 
     @cached_property
     def model_hash(self) -> str:
-        """SHA-256 of the model's files, in hexadecimal."""
-        return embedding_model.model_hash(self.folder.resolve())
+        """SHA-256 of the model's files, in hexadecimal; with 'bfloat16' of that and the word."""
+        found = embedding_model.model_hash(self.folder.resolve())
+        if self.dtype == "float32":
+            return found
+        return hashlib.sha256(f"{found} {self.dtype}".encode()).hexdigest()
 
     @cached_property
     def dimension(self) -> int:
@@ -157,14 +168,19 @@ class Embedder:
         return np.stack([known[text] for text in texts])
 
     def _forward(self, texts: list[str]) -> np.ndarray:
+        import torch
+
         self._count_truncated(texts)
-        vectors = self._model.encode(
-            texts,
-            batch_size=self.batch_size or (8 if self._model.device.type == "cpu" else 128),
-            normalize_embeddings=True,
-            convert_to_numpy=True,
-            show_progress_bar=False,
-        ).astype(np.float32)
+        kind = self._model.device.type
+        with torch.autocast(kind, torch.bfloat16, enabled=self.dtype == "bfloat16"):
+            made = self._model.encode(
+                texts,
+                batch_size=self.batch_size or (8 if kind == "cpu" else 128),
+                normalize_embeddings=True,
+                convert_to_numpy=True,
+                show_progress_bar=False,
+            )
+        vectors = made.astype(np.float32)
         # NaN compares with nothing, so a search would return arbitrary passages.
         if not np.isfinite(vectors).all():
             raise RagftError(

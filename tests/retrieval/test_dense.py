@@ -95,6 +95,8 @@ def test_numbers_that_are_not_finite_are_refused(fake, monkeypatch):
 def test_misuse_is_named(fake):
     with pytest.raises(RagftError, match="a list of texts, not one string"):
         Embedder().embed("text")
+    with pytest.raises(RagftError, match="dtype='int8'; choose float32 or bfloat16"):
+        Embedder(dtype="int8")
     with pytest.raises(RagftError, match="batch_size must be at least 1, not 0"):
         Embedder(batch_size=0)
 
@@ -139,6 +141,16 @@ def test_search_in_blocks_equals_search_at_once(monkeypatch):
     blocks = list(inner_product_search(queries, vectors, 5))
     for one, other in zip(whole, blocks, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+@real
+def test_bfloat16_is_near_and_kept_apart(tmp_path):
+    texts = ["A cat sleeps on the sofa.", "Share prices fell sharply."]
+    exact, short = (Embedder(cache=tmp_path, dtype=dtype) for dtype in ("float32", "bfloat16"))
+    one, two = exact.embed(texts), short.embed(texts)
+    assert two.dtype == np.float32 and not np.array_equal(one, two)
+    assert ((one * two).sum(axis=1) > 0.999).all()
+    assert short.model_hash != exact.model_hash and short.embedded == 2  # not from the cache
 
 
 @real
