@@ -164,8 +164,9 @@ def floors(point: Point, rates: Rates, means: Mapping[str, float]) -> list[dict[
 def extrapolated(point: Point, rates: Rates, means: Mapping[str, float]) -> list[dict[str, Any]]:
     """Return what stages would take with many more documents, and with a much larger model.
 
-    A stage is taken to stay as many times above its floor as it was measured to be, on this
-    machine and in this precision, were its memory large enough; what is not counted stays as it is.
+    Two readings of the same measurement, on this machine and in this precision, were its memory
+    large enough: a stage stays as many milliseconds above its floor as it was measured to be
+    (`low`: what is not counted costs the same), or as many times (`high`: it grows along).
 
     Parameters
     ----------
@@ -175,9 +176,10 @@ def extrapolated(point: Point, rates: Rates, means: Mapping[str, float]) -> list
     Returns
     -------
     list of dict
-        `documents` and `model` (None: as measured), `stage`, `floor` and `mean` (milliseconds).
+        `documents` and `model` (None: as measured), `stage`, `floor`, `low` and `high`
+        (milliseconds).
     """
-    over = {row["stage"]: row["over"] for row in floors(point, rates, means)}
+    here = {row["stage"]: row for row in floors(point, rates, means)}
     scenes = [(None, None), (None, LARGE)]
     if point.vectors:
         scenes += [(DOCUMENTS, None), (DOCUMENTS, LARGE)]
@@ -188,7 +190,9 @@ def extrapolated(point: Point, rates: Rates, means: Mapping[str, float]) -> list
         )
         named = {"documents": documents, "model": shape.name if shape else None}
         for stage, work in there.work().items():
-            if stage in over:
-                floor = work.floor_ms(rates)
-                rows.append({**named, "stage": stage, "floor": floor, "mean": floor * over[stage]})
+            if stage in here:
+                floor, now = work.floor_ms(rates), here[stage]
+                ends = (floor + now["mean"] - now["floor"], floor * now["over"])
+                limits = {"floor": floor, "low": min(ends), "high": max(ends)}
+                rows.append({**named, "stage": stage, **limits})
     return rows

@@ -7,8 +7,7 @@ outside the arm, after a warm-up, with nothing judged in between.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,9 +43,11 @@ AXES = {
 """What is varied, one at a time; the others stay as at the base point."""
 MEASURES = ("total", "ttft", "per_token", *STAGES)
 """Milliseconds of which quantiles are taken."""
+BASE = ("batch", 1)
+"""The axis and value at which every arm is measured; answers are also streamed there."""
 RATES = ("", "rates", 0)
 """The cell in which the machine's rates are measured, for the floors."""
-VERSION = 2
+VERSION = 3
 """Raised when the meaning of a point changes, so that older cells are not reused."""
 
 
@@ -215,10 +216,12 @@ class _Work:
         rows = []
         for start in range(0, len(asked), size):
             group = asked[start : start + size]
-            heard = len(group) == 1 and hasattr(
-                built, "stream"
-            )  # else nobody knows when the first token came
-            rows += _streamed(built, group[0]) if heard else _together(built, group)
+            with stopwatch() as watch:
+                answers = built.answer(group)
+            rows += [_row(q, a, watch.ms, len(group)) for q, a in zip(group, answers, strict=True)]
+        if (axis, value) == BASE and hasattr(built, "stream"):
+            for row, question in zip(rows, asked, strict=True):
+                row["ttft"] = _first_token_ms(built, question)
         frame = pd.DataFrame(rows)
         place = {"arm": arm, "axis": axis, "value": value}
         point = point_of(built, frame, [question.text for question in asked], size)
@@ -261,37 +264,16 @@ class _Work:
         return library
 
 
-def _streamed(arm: Arm, question: Question) -> list[dict[str, Any]]:
-    """Ask one question and listen to its answer; return its row."""
+def _first_token_ms(arm: Arm, question: Question) -> float:
+    """Ask one question and listen until the first token comes."""
     pieces = arm.stream(question)
     with stopwatch() as watch:
-        start = time.perf_counter()
         next(pieces)
-        ttft = 1000 * (time.perf_counter() - start)
-        answer = _returned(pieces)
-    return [_row(question, answer, watch.ms, 1, ttft)]
+    pieces.close()
+    return watch.ms
 
 
-def _returned(pieces: Generator[str, None, Answer]) -> Answer:
-    """Listen to the end, and return what was said."""
-    while True:
-        try:
-            next(pieces)
-        except StopIteration as end:
-            return end.value
-
-
-def _together(arm: Arm, questions: Sequence[Question]) -> list[dict[str, Any]]:
-    """Ask several questions at once; return a row each, without a time to the first token."""
-    with stopwatch() as watch:
-        answers = arm.answer(questions)
-    pairs = zip(questions, answers, strict=True)
-    return [_row(q, a, watch.ms, len(questions), float("nan")) for q, a in pairs]
-
-
-def _row(
-    question: Question, answer: Answer, ms: float, together: int, ttft: float
-) -> dict[str, Any]:
+def _row(question: Question, answer: Answer, ms: float, together: int) -> dict[str, Any]:
     """Return the times of one answer; stages are its share of the batch, the total all of it."""
     stages = {name: answer.stage_ms.get(name, 0.0) for name in STAGES[:-1]}
     later = answer.completion_tokens - 1  # the first token is there when the prompt is read
@@ -301,7 +283,7 @@ def _row(
         **stages,
         "own": ms / together - sum(stages.values()),
         "total": ms,
-        "ttft": ttft,
+        "ttft": float("nan"),
         "per_token": stages["decode"] / later if later > 0 else float("nan"),
         "prompt_tokens": answer.prompt_tokens,
         "completion_tokens": answer.completion_tokens,
@@ -350,7 +332,7 @@ def _limits(times: pd.DataFrame, notes: Sequence[dict[str, Any]]) -> dict[str, A
         point, means = Point.from_dict(note["point"]), grouped.loc[place].to_dict()
         named = {"arm": note["arm"], "axis": note["axis"], "at": note["value"]}
         lowest += [{**named, **row} for row in floors(point, rates, means)]
-        if note["axis"] == "index" or (note["axis"], note["value"]) == ("batch", 1):
+        if note["axis"] == "index" or (note["axis"], note["value"]) == BASE:
             # Of the base point, and then of ever larger indexes: the largest one stays.
             rows = extrapolated(point, rates, means)
             beyond[note["arm"]] = [{"arm": note["arm"], **row} for row in rows]

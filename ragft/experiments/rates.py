@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
     import torch
 
-READ_SIZES = tuple(2**power for power in (20, 22, 24, 26, 28, 30))
+READ_SIZES = tuple(2**power for power in range(20, 31))
 """Bytes of the buffers that are read, 1 MiB to 1 GiB: from a core's own cache to the memory."""
-CHECK_SIZES = READ_SIZES[:3]
+CHECK_SIZES = READ_SIZES[:4:2]
 """Enough to see that all works."""
 
 

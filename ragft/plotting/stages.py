@@ -27,7 +27,7 @@ LINES = {0.5: ("-", 2.0), 0.95: ("-", 1.0), 0.99: (":", 1.0)}
 """Style and width of the line of a quantile."""
 TOLD = "Thick p50, thin p95, dotted p99."
 FLOOR = "Thin grey: the least time by counted work and measured rates; names say how far above it."
-BEYOND = "Dotted on the left: extrapolated at the same distance from the floor."
+BEYOND = "Dotted: extrapolated, as many ms above the floor as here, or as many times."
 
 
 @styled
@@ -60,8 +60,8 @@ def stage_curves(
         `stage`, `at`, `floor` (milliseconds): the least time, a thin line below the stage's own,
         whose name says how many times the floor it is at its last place.
     beyond : pandas.DataFrame, optional
-        `stage`, `at`, `mean`: where a stage's time would be farther on; its line goes there
-        pale and dotted.
+        `stage`, `at`, `low`, `high`: between what a stage's time would be farther on; its line
+        goes on as a wedge with dotted edges.
 
     Raises
     ------
@@ -86,7 +86,7 @@ def stage_curves(
     ends = [_arm(right, quantiles[quantiles["arm"] == arm], places, drawn_from) for arm in arms]
     seen = [known["mean"]]
     seen += [floors["floor"]] if floors is not None else []
-    seen += [beyond["mean"]] if beyond is not None else []
+    seen += [beyond["low"], beyond["high"]] if beyond is not None else []
     farthest = places.max() if beyond is None else max(places.max(), beyond["at"].max())
     for axes, values, end, text in (
         (left, np.concatenate(seen), farthest, "mean of a stage, ms (log)"),
@@ -129,9 +129,12 @@ def _stage(
         axes.plot(floors["at"], floors["floor"], style, color="#999999", lw=0.7, label="_floor")
         text = f"{text}, {_times(end['mean'] / floors['floor'].iloc[-1])}"
     if beyond is not None:
-        at, mean = [end["at"], *beyond["at"]], [end["mean"], *beyond["mean"]]
-        axes.plot(at, mean, ":", color=colour, lw=1.2, alpha=0.7, clip_on=False, label="_beyond")
-        end = beyond.iloc[-1]
+        at = [end["at"], *beyond["at"]]
+        edges = [[end["mean"], *beyond[limit]] for limit in ("low", "high")]
+        for edge in edges:
+            axes.plot(at, edge, ":", color=colour, lw=1.1, clip_on=False, label="_beyond")
+        axes.fill_between(at, *edges, color=colour, alpha=0.15, lw=0)
+        return Name(0, float(beyond["high"].iloc[-1]), "", text, colour)
     return Name(0, float(end["mean"]), "", text, colour)
 
 

@@ -51,23 +51,35 @@ def beyond_frame(extrapolated: pd.DataFrame, arm: str = "rag") -> pd.DataFrame:
     """Return what an arm's stages would take over many more documents, by the same model."""
     mine = extrapolated[(extrapolated["arm"] == arm) & extrapolated["model"].isna()]
     mine = mine.dropna(subset="documents").rename(columns={"documents": "at"})
-    return mine[["stage", "at", "mean"]].reset_index(drop=True)
+    return mine[["stage", "at", "low", "high"]].reset_index(drop=True)
 
 
 def extrapolated_table(extrapolated: pd.DataFrame) -> pd.DataFrame:
-    """Return extrapolated seconds of a whole answer, a row an arm, size of index and model."""
+    """Return extrapolated seconds of every stage, a row an arm, size of index and model.
+
+    'low to high' of the two readings, see `floors.extrapolated`; 'all' is the sum of each.
+    """
+    import pandas as pd
+
     named = extrapolated.assign(
         documents=[
             "as measured" if value != value else f"{value:,.0f}"
             for value in extrapolated["documents"].astype(float)
         ],
         model=extrapolated["model"].fillna("as measured"),
-        seconds=extrapolated["mean"] / 1000,
     )
-    wide = named.pivot_table(
-        index=["arm", "documents", "model"], columns="stage", values="seconds", sort=False
-    )
-    return wide.assign(all=wide.sum(axis=1))
+    ends = [
+        named.pivot_table(
+            index=["arm", "documents", "model"], columns="stage", values=limit, sort=False
+        )
+        for limit in ("low", "high")
+    ]
+    low, high = ((wide / 1000).assign(all=wide.sum(axis=1) / 1000) for wide in ends)
+    told = {
+        stage: [_span(*pair) for pair in zip(low[stage], high[stage], strict=True)]
+        for stage in low.columns
+    }
+    return pd.DataFrame(told, index=low.index)
 
 
 def latency_table(summary: pd.DataFrame, axis: str, q: float = 0.5) -> pd.DataFrame:
@@ -82,3 +94,10 @@ def latency_table(summary: pd.DataFrame, axis: str, q: float = 0.5) -> pd.DataFr
     wide = told.pivot(index=["arm", "at"], columns="measure", values="shown")
     order = list(dict.fromkeys(told["measure"]))
     return wide.loc[list(dict.fromkeys(zip(told["arm"], told["at"], strict=True))), order]
+
+
+def _span(low: float, high: float) -> str:
+    if low != low:
+        return ""
+    first, last = f"{low:.3g}", f"{high:.3g}"
+    return first if first == last else f"{first} to {last}"

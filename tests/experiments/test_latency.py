@@ -58,8 +58,6 @@ def test_all_time_is_accounted_for(run):
     parts = times[list(STAGES)].sum(axis=1)
     assert np.allclose(parts, times["total"] / times["together"])
     assert (times[list(STAGES)] >= 0).all().all()
-    alone = times[times["together"] == 1]
-    assert (alone["ttft"] + alone["decode"] <= alone["total"]).all()
     assert times.loc[times["together"] > 1, "ttft"].isna().all()
     closed = times["arm"].isin(["prompt", "finetuned"])
     assert (times.loc[closed, ["embed", "search"]] == 0).all().all()
@@ -106,11 +104,11 @@ def test_dense_search_embeds_the_task_and_draws_the_crowd(task, sizes, tmp_path,
 
 def test_the_first_token_is_heard_when_one_question_is_asked(run):
     times = run[0].times
-    alone = times["together"] == 1
-    heard = times[alone]
-    assert (heard["ttft"] >= heard[["embed", "search", "prefill"]].sum(axis=1)).all()
-    assert (heard["ttft"] <= heard["total"]).all()
-    assert times.loc[~alone, "ttft"].isna().all()
+    base = (times["axis"] == "batch") & (times["value"] == 1)
+    assert (times.loc[base, "ttft"] > 0).all()
+    assert times.loc[~base, "ttft"].isna().all()
+    quick = times[base].groupby("arm")["ttft"].median()
+    assert quick["rag"] > quick["prompt"]  # there is more to read
 
 
 def test_every_counted_stage_has_a_floor_below_what_it_took(run):
