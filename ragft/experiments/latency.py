@@ -68,7 +68,7 @@ class Sweep:
 
 FULL = Sweep()
 REDUCED = Sweep(
-    indexes=(1_000, 4_000, 16_000, 64_000), batches=(1, 4, 16), questions=30, swept=("rag",)
+    indexes=(2_500, 8_000, 25_000, 80_000), batches=(1, 4, 16), questions=30, swept=("rag",)
 )
 """Points that two minutes on two cores are enough for."""
 

@@ -15,6 +15,8 @@ from ragft.types import Passage
 
 STAGES = ("bm25", "dense", "hybrid")
 """The stages of a search, in their order; a retriever has its own, 'hybrid' has all three."""
+RERANK = "rerank"
+"""The stage of a reranker, which looks at the first candidates of the stage before it."""
 
 Ranking = tuple[np.ndarray, np.ndarray]
 """Positions of passages, best first, and their scores."""
@@ -34,12 +36,15 @@ class Candidate:
 def merged(passages: Sequence[Passage], stages: Mapping[str, Ranking]) -> list[Candidate]:
     """Return one candidate per passage, in the order of the last stage.
 
+    What the last one does not hold (a reranker looks at the first few only) follows in the order
+    of the stage before it, and so on.
+
     Parameters
     ----------
     passages : sequence of Passage
         What the positions refer to.
     stages : mapping of str to Ranking
-        At least one. The last one decides and holds every passage that another one holds.
+        At least one, the one that decides last.
     """
     ranks: dict[int, dict[str, int]] = defaultdict(dict)
     scores: dict[int, dict[str, float]] = defaultdict(dict)
@@ -47,5 +52,5 @@ def merged(passages: Sequence[Passage], stages: Mapping[str, Ranking]) -> list[C
         pairs = zip(found.tolist(), values.tolist(), strict=True)
         for rank, (position, score) in enumerate(pairs, start=1):
             ranks[position][stage], scores[position][stage] = rank, score
-    *_, (order, _) = stages.values()
-    return [Candidate(passages[i], ranks[i], scores[i]) for i in order.tolist()]
+    order = dict.fromkeys(i for found, _ in reversed(stages.values()) for i in found.tolist())
+    return [Candidate(passages[i], ranks[i], scores[i]) for i in order]

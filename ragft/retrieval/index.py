@@ -1,44 +1,38 @@
-"""One searchable index over passages: BM25, dense vectors, or both fused by their ranks.
+"""One searchable index over passages: BM25, dense vectors, or both fused, and a reranker.
 
-Filters on dates and collections apply before ranking. `upsert / delete / search` is the seam
-where a server could take over; what is done with the hits lives in `arms`.
+`upsert / delete / search` is the seam where a server could take over. How a search goes through
+its stages lives in `searching`; what is done with the hits in `arms`.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, MutableMapping, Sequence
-from contextlib import contextmanager
-from datetime import date
-from typing import Protocol
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from ragft.retrieval.bm25 import BM25, tokenize
-from ragft.retrieval.candidates import Candidate, Ranking, merged
 from ragft.retrieval.dense import Embedder, inner_product_search
 from ragft.retrieval.filters import Filter
-from ragft.retrieval.fusion import reciprocal_rank_fusion
+from ragft.retrieval.fusion import Fusion
+from ragft.retrieval.parts import (
+    RETRIEVERS,
+    EmbedsTexts,
+    Found,
+    ScoresPairs,
+    Timings,
+    searched_text,
+    timed,
+)
+from ragft.retrieval.searching import Searching
 from ragft.retrieval.topk import top_k as best
 from ragft.runtime import cache_dir
-from ragft.types import Hit, Passage, RagftError, RefreshCost
+from ragft.types import Passage, RagftError, RefreshCost
 
-RETRIEVERS = ("hybrid", "bm25", "dense")
-Timings = MutableMapping[str, float]
-Found = Iterator[Ranking]
+__all__ = ["RETRIEVERS", "EmbedsTexts", "HybridIndex", "searched_text"]
 
 
-class EmbedsTexts(Protocol):
-    """What the index needs of an embedder: unit vectors, and how many texts it really embedded."""
-
-    embedded: int
-
-    def embed(self, texts: Sequence[str], cached: bool = True) -> np.ndarray:
-        """Return unit vectors, float32 of shape (texts, dimension)."""
-        ...
-
-
-class HybridIndex:
+class HybridIndex(Searching):
     """Passages that can be searched, replaced and removed.
 
     Parameters
@@ -53,14 +47,18 @@ class HybridIndex:
     depth : int
         Passages of each ranking that enter the fusion.
     rrf_k : int
-        See `reciprocal_rank_fusion`. The usual 60 is so flat that a passage which one retriever
-        puts first and the other misses loses to any that both put at rank 60 (2/120 > 1/61); with
-        10 it keeps its place against all that both put below rank 12.
+        See `Fusion.k`; only where `fusion` is None.
+    fusion : Fusion, optional
+        None fuses by ranks, both of equal weight.
+    reranker : Reranker, optional
+        Orders the first candidates anew.
+    rerank_depth, rerank_weight
+        How many of them, and how much its scores count beside those before; see `Searching`.
 
     Raises
     ------
     RagftError
-        Unknown retriever, depth below 1.
+        Unknown retriever, a depth below 1, a weight out of range.
 
     Examples
     --------
@@ -78,12 +76,19 @@ class HybridIndex:
         embedder: EmbedsTexts | None = None,
         depth: int = 100,
         rrf_k: int = 10,
+        fusion: Fusion | None = None,
+        reranker: ScoresPairs | None = None,
+        rerank_depth: int = 50,
+        rerank_weight: float = 1.0,
     ) -> None:
-        if retriever not in RETRIEVERS:
-            raise RagftError(f"index: unknown retriever {retriever!r}; choose one of {RETRIEVERS}.")
-        if depth < 1:
-            raise RagftError(f"index: depth must be at least 1, not {depth}.")
-        self.retriever, self.depth, self.rrf_k = retriever, depth, rrf_k
+        super().__init__(
+            retriever,
+            depth,
+            Fusion(k=rrf_k) if fusion is None else fusion,
+            reranker,
+            rerank_depth,
+            rerank_weight,
+        )
         self._embedder = embedder
         self._passages: dict[str, Passage] = {}
         self._vectors = np.empty((0, 0), dtype=np.float32)
@@ -168,99 +173,10 @@ class HybridIndex:
             self._stale = False
         return RefreshCost(time.perf_counter() - start)
 
-    def search(
-        self,
-        query: str | Sequence[str],
-        top_k: int = 10,
-        as_of: date | str | None = None,
-        collection: str | None = None,
-        timings: Timings | None = None,
-    ) -> list[Hit] | list[list[Hit]]:
-        """Find the best passages for a query, or for each of a list of queries.
-
-        Parameters
-        ----------
-        query : str or sequence of str
-            Not blank. A list is searched at once, which is faster.
-        top_k : int
-            At least 1; more than there are gives all there are.
-        as_of : date or ISO string, optional
-            Only passages in force on that day are ranked.
-        collection : str, optional
-            Only passages of that collection are ranked.
-        timings : mutable mapping, optional
-            The milliseconds of this call are added under 'build' (only if the index had
-            changed), 'embed' (only with vectors) and 'search'.
-
-        Returns
-        -------
-        list of Hit, or one such list per query
-            Best first, equal scores in the order of the passages; `stage` is the retriever. The
-            score is BM25's, the cosine, or the fusion's. Empty where nothing may be found.
-
-        Raises
-        ------
-        RagftError
-            A blank query, a top_k below 1, a day that is not one.
-        """
-        queries = _checked(query, top_k)
-        if not queries:
-            return []
-        timings = {} if timings is None else timings
+    def _prepare(self, timings: Timings) -> None:
         if self._stale:
-            with _timed(timings, "build"):
+            with timed(timings, "build"):
                 self.build()
-        vectors = None
-        if self.retriever != "bm25" and self._passages:
-            with _timed(timings, "embed"):
-                vectors = self.embedder.embed(queries, cached=False)
-        with _timed(timings, "search"):
-            rows = self._filter.rows(as_of, collection)
-            found = self._rankings(queries, vectors, top_k, rows) if self._passages else ()
-            hits = [self._hits(*pair) for pair in found] or [[] for _ in queries]
-        return hits[0] if isinstance(query, str) else hits
-
-    def explain(
-        self,
-        query: str | Sequence[str],
-        as_of: date | str | None = None,
-        collection: str | None = None,
-        depth: int | None = None,
-    ) -> list[Candidate] | list[list[Candidate]]:
-        """Show what a search considers: the candidates of every stage, with ranks and scores.
-
-        Parameters
-        ----------
-        query, as_of, collection
-            As for `search`.
-        depth : int, optional
-            Passages of each ranking that are candidates; the index's own `depth` where None. A
-            search goes deeper only for a larger `top_k`: give that here to see what it saw.
-
-        Returns
-        -------
-        list of Candidate, or one such list per query
-            In the order in which `search` returns them. A BM25 score of exactly 0 makes no
-            candidate: no telling word is shared (a search by BM25 alone still lists and counts
-            such passages). Empty where nothing may be found.
-
-        Raises
-        ------
-        RagftError
-            A blank query, a depth below 1, a day that is not one.
-        """
-        depth = self.depth if depth is None else depth
-        queries = _checked(query, depth, "depth")
-        self.build()
-        rows = self._filter.rows(as_of, collection)
-        found: list[list[Candidate]] = [[] for _ in queries]
-        if queries and self._passages:
-            dense = self.retriever != "bm25"
-            vectors = self.embedder.embed(queries, cached=False) if dense else None
-            for n, stages in enumerate(self._staged(queries, vectors, depth, rows)):
-                considered = merged(self._ordered, stages)
-                found[n] = [c for c in considered if c.scores.get("bm25") != 0]
-        return found[0] if isinstance(query, str) else found
 
     def _embed(self, texts: Iterable[str]) -> tuple[int, int]:
         unseen = list(dict.fromkeys(t for t in texts if t not in self._row_of))
@@ -278,80 +194,12 @@ class HybridIndex:
         self._vectors = self._vectors[[self._row_of[t] for t in texts]]
         self._row_of = {t: i for i, t in enumerate(texts)}
 
-    def _rankings(
-        self, queries: list[str], vectors: np.ndarray | None, k: int, rows: np.ndarray | None
-    ) -> Found:
-        if self.retriever == "bm25":
-            return self._lexical(queries, k, rows)
-        if self.retriever == "dense":
-            return inner_product_search(vectors, self._vectors, k, rows)
-        return self._fused(queries, vectors, k, rows)
-
-    def _lexical(self, queries: list[str], k: int, rows: np.ndarray | None) -> Found:
+    def _lexical(self, queries: Sequence[str], k: int, rows: np.ndarray | None) -> Found:
         for query in queries:
             scores = self._bm25.scores(tokenize(query))
             allowed = scores if rows is None else scores[rows]
             found = best(allowed, k)
             yield (found if rows is None else rows[found]), allowed[found]
 
-    def _fused(
-        self, queries: list[str], vectors: np.ndarray, k: int, rows: np.ndarray | None
-    ) -> Found:
-        for stages in self._staged(queries, vectors, max(k, self.depth), rows):
-            found, scores = stages["hybrid"]
-            yield found[:k], scores[:k]
-
-    def _staged(
-        self, queries: list[str], vectors: np.ndarray | None, depth: int, rows: np.ndarray | None
-    ) -> Iterator[dict[str, Ranking]]:
-        """Yield for each query the ranking of every stage, the one that decides last."""
-        parts: dict[str, Found] = {}
-        if self.retriever != "dense":
-            lexical = self._lexical(queries, depth, rows)
-            parts["bm25"] = lexical if self.retriever == "bm25" else map(_telling, lexical)
-        if self.retriever != "bm25":
-            parts["dense"] = inner_product_search(vectors, self._vectors, depth, rows)
-        for found in zip(*parts.values(), strict=True):
-            stages = dict(zip(parts, found, strict=True))
-            if self.retriever == "hybrid":
-                rankings = [positions.tolist() for positions, _ in found]
-                fused = reciprocal_rank_fusion(rankings, k=self.rrf_k)
-                order = np.array([i for i, _ in fused], dtype=np.int64)
-                stages["hybrid"] = order, np.array([score for _, score in fused])
-            yield stages
-
-    def _hits(self, indices: np.ndarray, scores: np.ndarray) -> list[Hit]:
-        pairs = zip(indices.tolist(), scores.tolist(), strict=True)
-        return [
-            Hit(self._ordered[i], score, rank, self.retriever)
-            for rank, (i, score) in enumerate(pairs, start=1)
-        ]
-
-
-def searched_text(passage: Passage) -> str:
-    """Return what is indexed of a passage: its document's title, if it has one, and its text."""
-    return f"{passage.title}\n{passage.text}" if passage.title else passage.text
-
-
-def _telling(ranking: Ranking) -> Ranking:
-    # A score of exactly 0 means that no telling word is shared: such passages come in the
-    # order of the index, which must not count as a vote. Dense search fills the places.
-    positions, scores = ranking
-    return positions[scores != 0], scores[scores != 0]
-
-
-def _checked(query: str | Sequence[str], count: int, name: str = "top_k") -> list[str]:
-    queries = [query] if isinstance(query, str) else list(query)
-    for number, text in enumerate(queries):
-        if not text.strip():
-            raise RagftError(f"search: query {number} is empty; give it some words.")
-    if not isinstance(count, int) or count < 1:
-        raise RagftError(f"search: {name} must be a whole number of at least 1, not {count!r}.")
-    return queries
-
-
-@contextmanager
-def _timed(timings: Timings, stage: str) -> Iterator[None]:
-    start = time.perf_counter()
-    yield
-    timings[stage] = timings.get(stage, 0.0) + 1000 * (time.perf_counter() - start)
+    def _nearest(self, vectors: np.ndarray, k: int, rows: np.ndarray | None) -> Found:
+        return inner_product_search(vectors, self._vectors, k, rows)

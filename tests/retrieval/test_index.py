@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ragft.retrieval.bm25 import BM25, tokenize
+from ragft.retrieval.fusion import METHODS, Fusion
 from ragft.retrieval.index import RETRIEVERS, HybridIndex, searched_text
 from ragft.types import Passage, RagftError
 from tests.retrieval.conftest import WordEmbedder
@@ -281,6 +282,31 @@ def test_candidates_are_filtered_and_come_one_list_a_query(word_embedder):
         assert empty.explain("a") == [] and empty.explain(["a", "b"]) == [[], []]
 
 
+@settings(deadline=None, max_examples=30)
+@given(st.lists(WORDS, min_size=1, max_size=12), WORDS, st.sampled_from(METHODS))
+def test_all_weight_on_one_retriever_is_that_retriever(texts, query, method):
+    passages = [passage(i, text) for i, text in enumerate(texts)]
+    for weights, retriever in (((1, 0), "bm25"), ((0, 1), "dense")):
+        fused = HybridIndex(passages, embedder=WordEmbedder(), fusion=Fusion(method, weights))
+        alone = HybridIndex(passages, retriever=retriever, embedder=WordEmbedder())
+        # By BM25 alone, passages that share no telling word are listed too.
+        told = [h.passage for h in alone.search(query, 12) if retriever != "bm25" or h.score != 0]
+        assert [h.passage for h in fused.search(query, 12)][: len(told)] == told
+
+
+def test_a_source_of_low_priority_loses_to_one_that_matches_less(word_embedder):
+    old = Passage("o#0", "o", "the price is 3 since May", 0, 24, source="archive")
+    new = Passage("n#0", "n", "its price changed", 0, 17, source="handbook")
+    query = "what is the price"
+    plain = HybridIndex([old, new], embedder=word_embedder)
+    sorted_ = HybridIndex(
+        [old, new], embedder=word_embedder, fusion=Fusion(priority={"archive": 0.2})
+    )
+    assert ids(plain.search(query)) == ["o", "n"] and ids(sorted_.search(query)) == ["n", "o"]
+    assert ids(sorted_.search(query, source="archive")) == ["o"]
+    assert ids(sorted_.search(query, source=["archive", "handbook"])) == ["n", "o"]
+
+
 @pytest.mark.parametrize(
     ("action", "message"),
     [
@@ -293,6 +319,8 @@ def test_candidates_are_filtered_and_come_one_list_a_query(word_embedder):
         (lambda i: i.upsert([passage(8, "x"), passage(8, "y")]), "two passages with one id"),
         (lambda i: HybridIndex(retriever="sparse"), "unknown retriever 'sparse'"),
         (lambda i: HybridIndex(depth=0), "depth must be at least 1"),
+        (lambda i: HybridIndex(rerank_depth=0), "rerank_depth must be at least 1, not 0"),
+        (lambda i: HybridIndex(rerank_weight=1.1), "rerank_weight must be from 0 to 1, not 1.1"),
     ],
 )
 def test_misuse_is_named_and_changes_nothing(index, action, message):
