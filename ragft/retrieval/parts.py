@@ -1,0 +1,93 @@
+"""What the stages of a search need of each other: their models, their checks, their times.
+
+How they follow each other lives in `searching`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
+from contextlib import contextmanager
+from typing import Protocol
+
+import numpy as np
+
+from ragft.retrieval.candidates import Ranking
+from ragft.types import Hit, Passage, RagftError
+
+RETRIEVERS = ("hybrid", "bm25", "dense")
+Timings = MutableMapping[str, float]
+Found = Iterator[Ranking]
+
+
+class EmbedsTexts(Protocol):
+    """What the index needs of an embedder: unit vectors, and how many texts it really embedded."""
+
+    embedded: int
+
+    def embed(self, texts: Sequence[str], cached: bool = True) -> np.ndarray:
+        """Return unit vectors, float32 of shape (texts, dimension)."""
+        ...
+
+
+class ScoresPairs(Protocol):
+    """What a search needs of a reranker."""
+
+    def scores(self, pairs: Sequence[tuple[str, str]]) -> np.ndarray:
+        """Return how well each text answers its query, float of shape (pairs,); higher is better.
+
+        A pair is (query, text).
+        """
+        ...
+
+
+def searched_text(passage: Passage) -> str:
+    """Return what is indexed of a passage: its document's title, if it has one, and its text."""
+    return f"{passage.title}\n{passage.text}" if passage.title else passage.text
+
+
+def checked(query: str | Sequence[str], count: int, name: str = "top_k") -> list[str]:
+    """Return a query, or several, as a list.
+
+    Raises
+    ------
+    RagftError
+        One of them is blank, or `count` is not a whole number of at least 1.
+    """
+    queries = [query] if isinstance(query, str) else list(query)
+    for number, text in enumerate(queries):
+        if not text.strip():
+            raise RagftError(f"search: query {number} is empty; give it some words.")
+    if not isinstance(count, int) or count < 1:
+        raise RagftError(f"search: {name} must be a whole number of at least 1, not {count!r}.")
+    return queries
+
+
+@contextmanager
+def timed(timings: Timings, stage: str) -> Iterator[None]:
+    """Add the milliseconds of a `with` block to those of a stage."""
+    start = time.perf_counter()
+    yield
+    timings[stage] = timings.get(stage, 0.0) + 1000 * (time.perf_counter() - start)
+
+
+def telling(ranking: Ranking) -> Ranking:
+    """Leave out the passages of a BM25 ranking that have no say."""
+    # A score of exactly 0 means that no telling word is shared: such passages come in the
+    # order of the index, which must not count as a vote. Dense search fills the places.
+    positions, scores = ranking
+    return positions[scores != 0], scores[scores != 0]
+
+
+def hits_of(passages: Sequence[Passage], stages: Mapping[str, Ranking], top_k: int) -> list[Hit]:
+    """Return the first hits of several stages that follow each other."""
+    rows: Iterable[tuple[str, int, float]] = (
+        (stage, i, score)
+        for stage, (positions, scores) in stages.items()
+        for i, score in zip(positions.tolist(), scores.tolist(), strict=True)
+    )
+    return [
+        Hit(passages[i], score, rank, stage)
+        for rank, (stage, i, score) in enumerate(rows, start=1)
+        if rank <= top_k
+    ]

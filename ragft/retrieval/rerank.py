@@ -1,0 +1,229 @@
+"""A reranker: a cross-encoder that reads a query and a passage together and scores the pair.
+
+Only folders with safetensors weights are accepted: nothing is unpickled, and no code of a model
+folder is ever run. How one is trained lives in `tune`, which candidates it sees in `searching`.
+"""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Sequence
+from contextlib import nullcontext
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ragft import models
+from ragft.retrieval import embedding_model
+from ragft.types import RagftError
+
+_PATTERNS = ("*.json", "*.txt", "*.model", "*.safetensors")
+"""What a model is made of; also all that is ever fetched from a hub."""
+
+
+class Reranker:
+    """Scores (query, text) pairs with a cross-encoder of sentence-transformers.
+
+    The model is found when the object is made and loaded when the first pair is scored.
+
+    Parameters
+    ----------
+    model : str or Path
+        A folder, or a hub id such as 'cross-encoder/ms-marco-MiniLM-L6-v2'.
+    batch_size : int
+        Pairs in one forward pass.
+    device : str, optional
+        Such as 'cpu' or 'cuda'; None takes the best there is.
+    bf16 : bool
+        Multiply in bfloat16: twice as fast where the processor knows it, and scores that differ
+        in the third digit.
+
+    Attributes
+    ----------
+    model_hash : str
+        SHA-256 of the model's files.
+    scored : int
+        Pairs scored so far.
+    truncated : int
+        Pairs among them that were longer than the model reads; each call warns with a count.
+
+    Raises
+    ------
+    RagftError
+        The model cannot be had, lacks safetensors, wants to run code of its own, or gives more
+        than one score a pair.
+    """
+
+    def __init__(
+        self,
+        model: str | Path,
+        batch_size: int = 16,
+        device: str | None = None,
+        bf16: bool = False,
+    ) -> None:
+        if not isinstance(batch_size, int) or batch_size < 1:
+            raise RagftError(f"Reranker: batch_size must be at least 1, not {batch_size!r}.")
+        folder = Path(model)
+        self.folder = folder if folder.is_dir() else _from_hub(str(model))
+        _check_folder(self.folder)
+        self.batch_size, self.device, self.bf16 = batch_size, device, bf16
+        self.scored = self.truncated = 0
+
+    @cached_property
+    def model_hash(self) -> str:
+        """SHA-256 of the model's files, in hexadecimal."""
+        return embedding_model.model_hash(self.folder.resolve())
+
+    @cached_property
+    def _model(self) -> Any:
+        model = open_cross_encoder(self.folder, device=self.device)
+        if model.num_labels != 1:
+            raise RagftError(
+                f"reranker {self.folder}: it gives {model.num_labels} scores a pair, and one is "
+                "needed; choose a cross-encoder for ranking."
+            )
+        return model
+
+    def scores(self, pairs: Sequence[tuple[str, str]]) -> np.ndarray:
+        """Return how well each text answers its query; higher is better.
+
+        Parameters
+        ----------
+        pairs : sequence of (query, text)
+            Text beyond the model's limit is not seen, with a warning that counts such pairs.
+
+        Returns
+        -------
+        ndarray of float64, shape (pairs,)
+            The model's logits: any finite numbers, comparable within a query. Empty for no pairs.
+
+        Raises
+        ------
+        RagftError
+            A score that is not finite: the weights are damaged.
+        """
+        if not len(pairs):
+            return np.empty(0)
+        import torch
+
+        self._count_truncated(pairs)
+        kind = self._model.device.type
+        half = torch.autocast(kind, dtype=torch.bfloat16) if self.bf16 else nullcontext()
+        with half:
+            scores = self._model.predict(
+                [tuple(pair) for pair in pairs],
+                batch_size=self.batch_size,
+                activation_fn=torch.nn.Identity(),  # a sigmoid would make ties of high logits
+                convert_to_numpy=False,
+                convert_to_tensor=True,
+                show_progress_bar=False,
+            )
+        values = scores.float().cpu().numpy().astype(np.float64)
+        if not np.isfinite(values).all():
+            raise RagftError(
+                f"reranker {self.folder}: it gave numbers that are not finite; its weights are "
+                "damaged, copy the folder again."
+            )
+        self.scored += len(pairs)
+        return values
+
+    def _count_truncated(self, pairs: Sequence[tuple[str, str]]) -> None:
+        # A line break stands for the separator: one token or none, and its byte is counted.
+        limit = self._model.max_length
+        if not limit:
+            return
+        joined = [f"{query}\n{text}" for query, text in pairs]
+        count = models.count_longer(self._model.tokenizer, joined, limit - 1)
+        self.truncated += count
+        if count:
+            warnings.warn(
+                f"reranker: {count} of {len(pairs)} pairs are longer than the {limit} tokens that "
+                "the model reads; the rest of them is not seen (use smaller chunks).",
+                stacklevel=3,
+            )
+
+
+def open_cross_encoder(folder: Path, **options: Any) -> Any:
+    """Load a cross-encoder of a local folder; `options` are those of `CrossEncoder`.
+
+    Raises
+    ------
+    RagftError
+        It cannot be loaded.
+    """
+    from sentence_transformers import CrossEncoder
+
+    try:
+        with models.quiet():
+            return CrossEncoder(
+                str(folder),
+                trust_remote_code=False,
+                local_files_only=True,
+                model_kwargs={"use_safetensors": True},
+                **options,
+            )
+    except Exception as error:  # the library raises whatever the damaged file leads to
+        raise RagftError(
+            f"reranker {folder}: cannot be loaded ({type(error).__name__}: {error}); copy the "
+            "whole model folder again."
+        ) from error
+
+
+def _from_hub(name: str) -> Path:
+    from huggingface_hub import snapshot_download
+
+    try:
+        try:
+            return Path(snapshot_download(name, allow_patterns=_PATTERNS, local_files_only=True))
+        except FileNotFoundError:
+            return Path(snapshot_download(name, allow_patterns=_PATTERNS))
+    except Exception as error:  # no network, no such model, not allowed: many types, one remedy
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise RagftError(
+            f"reranker {name!r}: neither a folder nor to be had from the hub ({reason}). Give the "
+            "folder of a cross-encoder, or train one on your own questions: "
+            "ragft.retrieval.tune.train_reranker."
+        ) from error
+
+
+def _check_folder(folder: Path) -> None:
+    path = folder / "config.json"
+    try:
+        config = json.loads(path.read_text("utf-8"))
+        named = [str(name) for name in config.get("architectures") or []]
+    except (OSError, ValueError, AttributeError, TypeError) as error:
+        raise RagftError(
+            f"reranker {folder}: config.json is missing or broken ({error})."
+        ) from error
+    if not any(folder.glob("*.safetensors")):
+        raise RagftError(
+            f"reranker {folder}: there is no .safetensors file, and pickled weights are never "
+            "loaded; convert the model to safetensors."
+        )
+    foreign = _foreign_modules(folder)
+    if "auto_map" in config or foreign:
+        raise RagftError(
+            f"reranker {folder}: it wants to run code of its own ({foreign or 'auto_map'}), which "
+            "ragft never does; choose a model of a built-in architecture."
+        )
+    # Any other model would get a head of random weights, and rank at random.
+    if not any(name.endswith("ForSequenceClassification") for name in named):
+        raise RagftError(
+            f"reranker {folder}: config.json names {', '.join(named) or 'no architecture'}, which "
+            "scores no pairs; give a cross-encoder (...ForSequenceClassification)."
+        )
+
+
+def _foreign_modules(folder: Path) -> str:
+    """Return the first module that is not sentence-transformers' own; '' without any."""
+    path = folder / "modules.json"
+    if not path.is_file():
+        return ""
+    try:
+        types = [str(module["type"]) for module in json.loads(path.read_text("utf-8"))]
+    except (ValueError, KeyError, TypeError) as error:
+        raise RagftError(f"reranker {folder}: modules.json is broken ({error}).") from error
+    return next((name for name in types if not name.startswith("sentence_transformers.")), "")
