@@ -139,7 +139,7 @@ def _vectors(count: int, queries: int, repeats: int) -> list[dict[str, Any]]:
     def ours() -> list[Any]:
         return [next(inner_product_search(query, vectors, TOP)) for query in alone]
 
-    rates, ratios = measure_rates(), []
+    rates, ratios = measure_rates(sizes=(vectors.nbytes,)), []
     floor = rates.floor_seconds(0, vectors.nbytes, vectors.nbytes) * len(alone)
     ours()
     for _ in range(repeats):
@@ -215,8 +215,8 @@ def _hybrid(count: int, queries: int, repeats: int) -> list[dict[str, Any]]:
 
 def _embedding(count: int, repeats: int) -> list[dict[str, Any]]:
     """Time embedding in both precisions against sentence-transformers as it comes."""
-    documents = [document.text for document in crowd(6 * count)]
-    texts = [" ".join(documents[6 * n : 6 * n + 6]) for n in range(count)]
+    documents = [document.text for document in crowd(2 * count)]
+    texts = [" ".join(documents[2 * n : 2 * n + 2]) for n in range(count)]
     exact = Embedder(cache=None)
     model = embedding_model.load(exact.folder.resolve())
     options = {"normalize_embeddings": True, "show_progress_bar": False}

@@ -32,14 +32,18 @@ if TYPE_CHECKING:
 
 FULL: dict[str, tuple[int, ...]] = dict.fromkeys(KINDS, (1_000, 10_000, 100_000, 1_000_000))
 """Vectors that every kind of index is measured with."""
-REDUCED = {"exact": (1_000, 10_000, 100_000), "hnsw": (1_000, 10_000), "ivf": (1_000, 10_000)}
+REDUCED = {
+    "exact": (1_000, 10_000, 100_000),
+    "hnsw": (1_000, 10_000, 30_000),
+    "ivf": (1_000, 10_000, 100_000),
+}
 """What is built in a few seconds."""
 TOP = 10
 """Neighbours that are looked for."""
 QUANTILES = (0.5, 0.95, 0.99)
 RATES = ("", 0)
 """The cell in which the machine's rates are measured."""
-VERSION = 1
+VERSION = 2
 """Raised when the meaning of a cell changes, so that older cells are not reused."""
 
 
@@ -92,7 +96,8 @@ def index_kinds(
     _check(task, sizes, queries, warm_up, settings)
     settings = replace(settings, seeds=settings.seeds[:1])
     records = Records(out, smoke=settings.name == "smoke")
-    work = _Work(task, settings, records, queries, warm_up)
+    exact = tuple(sizes.get("exact", ()))
+    work = _Work(task, settings, records, queries, warm_up, exact)
     cells = [(kind, count) for kind, counts in sizes.items() for count in counts]
     found = run_cells(
         "index_kinds",
@@ -136,9 +141,15 @@ class _Work:
     """The cells of one comparison: the vectors they share, and what measuring one takes."""
 
     def __init__(
-        self, task: Task, sizes: Profile, records: Records, queries: int, warm_up: int
+        self,
+        task: Task,
+        sizes: Profile,
+        records: Records,
+        queries: int,
+        warm_up: int,
+        exact: Sequence[int] = (),
     ) -> None:
-        self.task, self.sizes = task, sizes
+        self.task, self.sizes, self.exact = task, sizes, exact
         self.grid = Grid(task, sizes, records, timed=0)
         self.queries, self.warm_up = queries, warm_up
         self._embedded: tuple[np.ndarray, np.ndarray] | None = None
@@ -147,6 +158,7 @@ class _Work:
         """Return the key of a cell: of another machine it is another."""
         what = {"cell": "index kind", "version": VERSION, "kind": kind, "count": count}
         what |= {"queries": self.queries, "warm_up": self.warm_up, "top": TOP, **machine()}
+        what |= {"exact": self.exact} if (kind, count) == RATES else {}
         return content_key({**what, "grid": self.grid.key("rag", self.sizes.seeds[0])})
 
     def compute(self, kind: str, count: int) -> tuple[pd.DataFrame, dict[str, Any]]:
@@ -154,8 +166,7 @@ class _Work:
         import pandas as pd
 
         if (kind, count) == RATES:
-            sizes = CHECK_SIZES if self.sizes.name == "smoke" else READ_SIZES
-            return pd.DataFrame(), {"rates": measure_rates(sizes=sizes).to_dict()}
+            return pd.DataFrame(), {"rates": measure_rates(sizes=self._read_sizes()).to_dict()}
         vectors, asked = self._vectors(count)
         with stopwatch() as building:
             index = VectorIndex(vectors, kind)
@@ -172,6 +183,12 @@ class _Work:
         place = {"kind": kind, "vectors": count}
         held = {"seconds": building.seconds, "bytes": index.bytes, "dimension": vectors.shape[1]}
         return pd.DataFrame(rows).assign(**place), {**place, **held}
+
+    def _read_sizes(self) -> list[int]:
+        """Return the buffers whose reading is timed: the very sizes of the vectors among them."""
+        dimension = self._vectors(1)[0].shape[1]
+        usual = CHECK_SIZES if self.sizes.name == "smoke" else READ_SIZES
+        return sorted({*usual, *(4 * dimension * count for count in self.exact)})
 
     def _vectors(self, count: int) -> tuple[np.ndarray, np.ndarray]:
         """Return so many vectors, the task's own first, and those of the questions."""

@@ -327,14 +327,17 @@ def _limits(times: pd.DataFrame, notes: Sequence[dict[str, Any]]) -> dict[str, A
     rates = Rates.from_dict(last["rates"])
     grouped = times.groupby(["arm", "axis", "value"])[list(STAGES)].mean()
     lowest, beyond = [], {}
+    grown = {note["arm"] for note in points if note["axis"] == "index"}
     for note in points:
         place = (note["arm"], note["axis"], note["value"])
         point, means = Point.from_dict(note["point"]), grouped.loc[place].to_dict()
         named = {"arm": note["arm"], "axis": note["axis"], "at": note["value"]}
         lowest += [{**named, **row} for row in floors(point, rates, means)]
         if note["axis"] == "index" or (note["axis"], note["value"]) == BASE:
-            # Of the base point, and then of ever larger indexes: the largest one stays.
+            # Of the base point, and then of ever larger indexes: the largest one stays. From a
+            # small index alone nothing is told of a large one.
             rows = extrapolated(point, rates, means)
+            rows = [r for r in rows if r["documents"] is None or note["arm"] in grown]
             beyond[note["arm"]] = [{"arm": note["arm"], **row} for row in rows]
     far = [row for rows in beyond.values() for row in rows]
     return {"rates": last["rates"], "floors": lowest, "extrapolated": far}

