@@ -12,12 +12,13 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 from ragft.types import RagftError
 
@@ -72,6 +73,27 @@ def _wait_for_gpu() -> None:
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_available() and torch.cuda.is_initialized():
         torch.cuda.synchronize()
+
+
+def timed(work: Callable[[], Any], repeats: int, warm: int) -> list[float]:
+    """Return the seconds of repeated runs, the device waited for before and after each.
+
+    Parameters
+    ----------
+    work : callable
+    repeats : int
+        Runs that count.
+    warm : int
+        Runs before them that do not.
+    """
+    for _ in range(warm):
+        work()
+    found = []
+    for _ in range(repeats):
+        with stopwatch() as watch:
+            work()
+        found.append(watch.seconds)
+    return found
 
 
 def set_seed(seed: int) -> None:

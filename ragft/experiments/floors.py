@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ragft.experiments.rates import Rates
 from ragft.generation.shapes import SHAPES, Shape, shape_of
+from ragft.retrieval.ann import index_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,6 +42,12 @@ class Work:
     def floor_ms(self, rates: Rates) -> float:
         """Return the least time on a machine of these rates, in milliseconds."""
         return 1000 * rates.floor_seconds(self.operations, self.bytes_read, self.working_set)
+
+
+def exact_search(vectors: int, dimension: int, together: int = 1) -> Work:
+    """Return the work of comparing a question, one of several together, with every vector."""
+    held = index_bytes(vectors, dimension)
+    return Work(2 * vectors * dimension, held / together, held)
 
 
 @dataclass(frozen=True)
@@ -78,8 +85,7 @@ class Point:
         return Work(operations, held / self.together, held)
 
     def _search(self) -> Work:
-        held = 4 * self.vectors * self.dimension
-        return Work(2 * self.vectors * self.dimension, held / self.together, held)
+        return exact_search(self.vectors, self.dimension, self.together)
 
     def _prefill(self, shape: Shape) -> Work:
         held = shape.layer_weights * self.number_bytes

@@ -16,13 +16,13 @@ import numpy as np
 from ragft.chunking import chunk
 from ragft.experiments.cells import run_cells
 from ragft.experiments.crowd import drawn_around
-from ragft.experiments.floors import Work
+from ragft.experiments.floors import exact_search
 from ragft.experiments.grid import Grid
-from ragft.experiments.rates import CHECK_SIZES, READ_SIZES, Rates, measure_rates
+from ragft.experiments.rates import Rates, measure_rates, read_sizes
 from ragft.experiments.tasks import Task
 from ragft.profiles import Profile, profile
 from ragft.records import Records, content_key
-from ragft.retrieval.ann import KINDS, VectorIndex, recall
+from ragft.retrieval.ann import KINDS, VectorIndex, index_bytes, recall
 from ragft.retrieval.index import searched_text
 from ragft.runtime import machine, stopwatch
 from ragft.types import RagftError
@@ -187,14 +187,15 @@ class _Work:
     def _read_sizes(self) -> list[int]:
         """Return the buffers whose reading is timed: the very sizes of the vectors among them."""
         dimension = self._vectors(1)[0].shape[1]
-        usual = CHECK_SIZES if self.sizes.name == "smoke" else READ_SIZES
-        return sorted({*usual, *(4 * dimension * count for count in self.exact)})
+        own = (index_bytes(count, dimension) for count in self.exact)
+        return sorted({*read_sizes(self.sizes), *own})
 
     def _vectors(self, count: int) -> tuple[np.ndarray, np.ndarray]:
         """Return so many vectors, the task's own first, and those of the questions."""
         if self._embedded is None:
-            embedder = self.grid.new_library().index.embedder
-            passages = chunk(self.task.corpus.documents, **self.grid.new_library().chunking)
+            library = self.grid.new_library()
+            embedder = library.index.embedder
+            passages = chunk(self.task.corpus.documents, **library.chunking)
             own = embedder.embed([searched_text(passage) for passage in passages])
             self._embedded = own, embedder.embed([q.text for q in self.task.asked])
         own, asked = self._embedded
@@ -224,8 +225,7 @@ def _summed_up(
         row |= {"recall": shares.mean, "recall_low": shares.low, "recall_high": shares.high}
         row |= {"n": len(frame), "floor": None, "over": None}
         if note["kind"] == "exact":
-            held = 4 * note["vectors"] * note["dimension"]
-            floor = Work(held / 2, held, held).floor_ms(rates)
+            floor = exact_search(note["vectors"], note["dimension"]).floor_ms(rates)
             row |= {"floor": floor, "over": row["p50"] / floor}
         rows.append(row)
     searches = pd.concat(frames[:-1], ignore_index=True)

@@ -19,7 +19,7 @@ from ragft.experiments.crowd import CrowdEmbedder, crowd
 from ragft.experiments.floors import Point, extrapolated, floors, point_of
 from ragft.experiments.grid import Grid
 from ragft.experiments.latency_effects import QUANTILES, STAGES, quantities
-from ragft.experiments.rates import CHECK_SIZES, READ_SIZES, Rates, measure_rates
+from ragft.experiments.rates import Rates, measure_rates, read_sizes
 from ragft.experiments.tasks import Task
 from ragft.profiles import Profile, profile
 from ragft.records import Records, content_key
@@ -195,7 +195,7 @@ class _Work:
         """Return the key of a point: of another machine it is another."""
         what = {"cell": "latency", "version": VERSION, "axis": axis, "value": value}
         if (arm, axis, value) == RATES:
-            return content_key({**what, **machine(), "sizes": self._read_sizes})
+            return content_key({**what, **machine(), "sizes": read_sizes(self.sizes)})
         what |= {"smallest": self.sweep.indexes[0], "questions": self.sweep.questions}
         what |= {"warm_up": self.sweep.warm_up, **machine()}
         return content_key({**what, "grid": self.grid.key(arm, self.sizes.seeds[0])})
@@ -205,7 +205,7 @@ class _Work:
         import pandas as pd
 
         if (arm, axis, value) == RATES:
-            return pd.DataFrame(), {"rates": measure_rates(sizes=self._read_sizes).to_dict()}
+            return pd.DataFrame(), {"rates": measure_rates(sizes=read_sizes(self.sizes)).to_dict()}
         built = self._arm(arm, value if axis == "index" else self.sweep.indexes[0])
         if axis == "passages":
             built.top_k = value
@@ -227,10 +227,6 @@ class _Work:
         point = point_of(built, frame, [question.text for question in asked], size)
         notes = {**place, "dropped": built.dropped, "point": point.to_dict()}
         return frame.assign(**place), notes
-
-    @property
-    def _read_sizes(self) -> tuple[int, ...]:
-        return CHECK_SIZES if self.sizes.name == "smoke" else READ_SIZES
 
     def _arm(self, name: str, count: int) -> Arm:
         """Return an arm that is ready, over an index of so many passages where it searches."""

@@ -6,15 +6,15 @@ What is counted lives with the thing that does it (`generation.shapes`, `experim
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from ragft.runtime import stopwatch
+from ragft.profiles import Profile
+from ragft.runtime import timed
 from ragft.types import RagftError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     import torch
 
@@ -71,6 +71,11 @@ class Rates:
         return cls(**{**row, "reads": tuple((int(size), rate) for size, rate in row["reads"])})
 
 
+def read_sizes(sizes: Profile) -> tuple[int, ...]:
+    """Return the buffers that an experiment of this profile reads."""
+    return CHECK_SIZES if sizes.name == "smoke" else READ_SIZES
+
+
 def measure_rates(
     device: str = "cpu",
     dtype: str = "float32",
@@ -118,7 +123,7 @@ def _product_seconds(side: int, device: str, dtype: torch.dtype, repeats: int) -
     import torch
 
     one = torch.randn(side, side, device=device).to(dtype)
-    return _fastest(lambda: one @ one, repeats)
+    return min(timed(lambda: one @ one, repeats, warm=1))
 
 
 def _read_seconds(size: int, device: str, repeats: int) -> float:
@@ -128,14 +133,4 @@ def _read_seconds(size: int, device: str, repeats: int) -> float:
     buffer = torch.ones(size // 4, device=device)  # zeros may be one and the same page
     half = len(buffer) // 2
     ways = (buffer.sum, lambda: torch.dot(buffer[:half], buffer[half : 2 * half]))
-    return min(_fastest(way, repeats) for way in ways)
-
-
-def _fastest(work: Callable[[], Any], repeats: int) -> float:
-    work()
-    best = math.inf
-    for _ in range(repeats):
-        with stopwatch() as watch:
-            work()
-        best = min(best, watch.seconds)
-    return best
+    return min(min(timed(way, repeats, warm=1)) for way in ways)

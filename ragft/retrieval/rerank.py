@@ -20,9 +20,6 @@ from ragft import models
 from ragft.retrieval import embedding_model
 from ragft.types import RagftError
 
-_PATTERNS = ("*.json", "*.txt", "*.model", "*.safetensors")
-"""What a model is made of; also all that is ever fetched from a hub."""
-
 
 class Reranker:
     """Scores (query, text) pairs with a cross-encoder of sentence-transformers.
@@ -67,7 +64,7 @@ class Reranker:
         if not isinstance(batch_size, int) or batch_size < 1:
             raise RagftError(f"Reranker: batch_size must be at least 1, not {batch_size!r}.")
         folder = Path(model)
-        self.folder = folder if folder.is_dir() else _from_hub(str(model))
+        self.folder = folder if folder.is_dir() else _fetched(str(model))
         _check_folder(self.folder)
         self.batch_size, self.device, self.bf16 = batch_size, device, bf16
         self.scored = self.truncated = 0
@@ -172,21 +169,13 @@ def open_cross_encoder(folder: Path, **options: Any) -> Any:
         ) from error
 
 
-def _from_hub(name: str) -> Path:
-    from huggingface_hub import snapshot_download
-
-    try:
-        try:
-            return Path(snapshot_download(name, allow_patterns=_PATTERNS, local_files_only=True))
-        except FileNotFoundError:
-            return Path(snapshot_download(name, allow_patterns=_PATTERNS))
-    except Exception as error:  # no network, no such model, not allowed: many types, one remedy
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise RagftError(
-            f"reranker {name!r}: neither a folder nor to be had from the hub ({reason}). Give the "
-            "folder of a cross-encoder, or train one on your own questions: "
-            "ragft.retrieval.tune.train_reranker."
-        ) from error
+def _fetched(name: str) -> Path:
+    return embedding_model.from_hub(
+        name,
+        "reranker",
+        "Give the folder of a cross-encoder, or train one on your own questions: "
+        "ragft.retrieval.tune.train_reranker.",
+    )
 
 
 def _check_folder(folder: Path) -> None:
@@ -203,7 +192,7 @@ def _check_folder(folder: Path) -> None:
             f"reranker {folder}: there is no .safetensors file, and pickled weights are never "
             "loaded; convert the model to safetensors."
         )
-    foreign = _foreign_modules(folder)
+    foreign = embedding_model.foreign_module(folder, "reranker")
     if "auto_map" in config or foreign:
         raise RagftError(
             f"reranker {folder}: it wants to run code of its own ({foreign or 'auto_map'}), which "
@@ -215,15 +204,3 @@ def _check_folder(folder: Path) -> None:
             f"reranker {folder}: config.json names {', '.join(named) or 'no architecture'}, which "
             "scores no pairs; give a cross-encoder (...ForSequenceClassification)."
         )
-
-
-def _foreign_modules(folder: Path) -> str:
-    """Return the first module that is not sentence-transformers' own; '' without any."""
-    path = folder / "modules.json"
-    if not path.is_file():
-        return ""
-    try:
-        types = [str(module["type"]) for module in json.loads(path.read_text("utf-8"))]
-    except (ValueError, KeyError, TypeError) as error:
-        raise RagftError(f"reranker {folder}: modules.json is broken ({error}).") from error
-    return next((name for name in types if not name.startswith("sentence_transformers.")), "")

@@ -12,6 +12,7 @@ from ragft.retrieval.index import HybridIndex
 from ragft.retrieval.rerank import Reranker
 from ragft.types import Passage, RagftError
 from tests.retrieval.conftest import WordEmbedder
+from tests.retrieval.tiny import save_word_tokenizer
 
 FRUIT = ["apples are red", "bananas are yellow and red", "red red red wine", "the sky is blue"]
 
@@ -179,25 +180,10 @@ def cross_encoder(tmp_path_factory):
 
 def save_cross_encoder(folder, labels=1, **config):
     import torch
-    from tokenizers import Tokenizer, models, pre_tokenizers, processors
-    from transformers import BertConfig, BertForSequenceClassification, PreTrainedTokenizerFast
+    from transformers import BertConfig, BertForSequenceClassification
 
     words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "red", "apples", "are", "blue", "sky", "the"]
-    tokenizer = Tokenizer(models.WordLevel({w: i for i, w in enumerate(words)}, "[UNK]"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]",
-        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
-        special_tokens=[("[CLS]", 2), ("[SEP]", 3)],
-    )
-    PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        pad_token="[PAD]",
-        unk_token="[UNK]",
-        cls_token="[CLS]",
-        sep_token="[SEP]",
-        model_max_length=16,
-    ).save_pretrained(folder)
+    save_word_tokenizer(folder, words, 16)
     with torch.random.fork_rng():
         torch.manual_seed(0)
         BertForSequenceClassification(

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 WORDS = "red blue green apple pear plum sky sea wood one two three four".split()
 
 
-def save_tiny_embedder(root: Path, extra: Iterable[str] = ()) -> Path:
-    """Save an embedding model of one layer with random weights that knows `WORDS` and `extra`."""
-    import torch
-    from sentence_transformers import SentenceTransformer
-    from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
+def save_word_tokenizer(folder: Path, words: Sequence[str], longest: int) -> None:
+    """Save BERT's kind of tokenizer that knows some words; the first four are its marks."""
     from tokenizers import Tokenizer, models, pre_tokenizers, processors
-    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+    from transformers import PreTrainedTokenizerFast
 
-    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *WORDS, *extra]
     tokenizer = Tokenizer(models.WordLevel({w: i for i, w in enumerate(words)}, "[UNK]"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     tokenizer.post_processor = processors.TemplateProcessing(
@@ -30,8 +26,19 @@ def save_tiny_embedder(root: Path, extra: Iterable[str] = ()) -> Path:
         unk_token="[UNK]",
         cls_token="[CLS]",
         sep_token="[SEP]",
-        model_max_length=32,
-    ).save_pretrained(root / "bert")
+        model_max_length=longest,
+    ).save_pretrained(folder)
+
+
+def save_tiny_embedder(root: Path, extra: Iterable[str] = ()) -> Path:
+    """Save an embedding model of one layer with random weights that knows `WORDS` and `extra`."""
+    import torch
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
+    from transformers import BertConfig, BertModel
+
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *WORDS, *extra]
+    save_word_tokenizer(root / "bert", words, 32)
     with torch.random.fork_rng():
         torch.manual_seed(0)
         BertModel(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ragft.bench.gpu.settings import Settings
 from ragft.generation.shapes import Shape
-from ragft.runtime import machine, package_versions, stopwatch
+from ragft.runtime import machine, package_versions, timed
 from ragft.types import RagftError
 
 if TYPE_CHECKING:
@@ -148,27 +148,6 @@ class Device:
         if self.rates is None:
             return math.nan
         return self.rates.floor_seconds(operations=operations, bytes_read=read) / seconds
-
-
-def timed(work: Callable[[], Any], repeats: int, warm: int = WARM) -> list[float]:
-    """Return the seconds of repeated runs, the device waited for before and after each.
-
-    Parameters
-    ----------
-    work : callable
-    repeats : int
-        Runs that count.
-    warm : int
-        Runs before them that do not.
-    """
-    for _ in range(warm):
-        work()
-    found = []
-    for _ in range(repeats):
-        with stopwatch() as watch:
-            work()
-        found.append(watch.seconds)
-    return found
 
 
 def out_of_memory(error: BaseException) -> bool:

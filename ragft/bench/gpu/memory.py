@@ -10,6 +10,7 @@ from ragft.bench.gpu.bursts import Burst
 from ragft.bench.gpu.device import Device
 from ragft.bench.gpu.settings import Settings
 from ragft.generation.shapes import Shape
+from ragft.retrieval.ann import index_bytes
 
 NAME = "memory"
 USES = ("loads", "concurrencies", "passages")
@@ -52,11 +53,6 @@ def measure(device: Device, shape: Shape, cell: dict[str, Any]) -> dict[str, Any
     }
 
 
-def index_bytes(passages: int, dimension: int = DIMENSION) -> int:
-    """Return the bytes of an exact index: one float32 vector a passage, nothing else."""
-    return 4 * passages * dimension
-
-
 def summary(settings: Settings, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return RAG over closed book at the same load: the index on the host, and on the GPU.
 
@@ -71,8 +67,8 @@ def summary(settings: Settings, rows: Sequence[dict[str, Any]]) -> list[dict[str
             continue
         for passages in (0, *settings.passages):
             place = {key: row[key] for key in ("shape", "load", "concurrency")}
-            more = {"passages": passages, "index_bytes": index_bytes(passages)}
-            ratio = (_total(row) + index_bytes(passages)) / base
+            more = {"passages": passages, "index_bytes": index_bytes(passages, DIMENSION)}
+            ratio = (_total(row) + index_bytes(passages, DIMENSION)) / base
             found.append(place | more | {"rag_over_closed_book": ratio})
     return found
 
