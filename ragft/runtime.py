@@ -96,6 +96,16 @@ def timed(work: Callable[[], Any], repeats: int, warm: int) -> list[float]:
     return found
 
 
+def multiplies_bf16() -> bool:
+    """Tell whether this machine multiplies bfloat16 matrices in hardware."""
+    import torch
+
+    if torch.cuda.is_available():
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    told = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return any(getattr(torch.cpu, name, lambda: False)() for name in told)
+
+
 def set_seed(seed: int) -> None:
     """Seed `random`, and numpy and torch where they are loaded.
 

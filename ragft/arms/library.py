@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import date
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from ragft.chunking import chunk
 from ragft.corpora.corpus import Corpus
 from ragft.retrieval.candidates import Candidate
 from ragft.retrieval.index import EmbedsTexts, HybridIndex
 from ragft.types import Changes, Document, Hit, Passage, Question, RefreshCost
+
+if TYPE_CHECKING:
+    from ragft.retrieval.router import RoutedIndex
 
 Found = TypeVar("Found", list[Hit], list[Candidate])
 
@@ -68,15 +71,21 @@ class Library:
         return self.index.upsert(chunk(documents, **self.chunking)) + self.index.build()
 
     def search(
-        self, questions: Sequence[Question], top_k: int, timings: dict[str, float]
+        self,
+        questions: Sequence[Question],
+        top_k: int,
+        timings: dict[str, float],
+        through: RoutedIndex | None = None,
     ) -> list[list[Hit]]:
         """Return the best passages for each question, as of the day it is asked.
 
-        `timings` gets the milliseconds of the stages 'embed' and 'search' added.
+        `timings` gets the milliseconds of the stages 'embed' and 'search' added. `through` is
+        what stands before the index, where anything does.
         """
+        searched = through or self.index
         return self._by_day(
             questions,
-            lambda texts, day: self.index.search(texts, top_k=top_k, as_of=day, timings=timings),
+            lambda texts, day: searched.search(texts, top_k=top_k, as_of=day, timings=timings),
         )
 
     def explain(self, questions: Sequence[Question], top_k: int) -> list[list[Candidate]]:

@@ -99,6 +99,19 @@ def averaged(parts: Iterable[pd.DataFrame], score: str) -> pd.DataFrame:
     return (sums / len(parts)).reset_index()
 
 
+def drawn_half(clusters: Iterable[str]) -> set[str]:
+    """Return half of the distinct clusters, drawn: to pick the best of several ways on.
+
+    The best of many ways on the questions it was picked by is partly luck, so it is measured on the
+    others.
+    """
+    import numpy as np
+
+    several = sorted(set(clusters))
+    drawn = np.random.default_rng(0).permutation(len(several))
+    return {several[i] for i in drawn[: len(several) // 2]}
+
+
 def quantity(found: Interval | None, unit: str = "share", **more: Any) -> dict[str, Any] | None:
     """Return an interval as a record holds it; None where there is none."""
     return None if found is None else {**found.to_dict(), "unit": unit, **more}

@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from ragft.chunking import chunk
 from ragft.experiments import effects
 from ragft.experiments.cells import run_cells
@@ -173,10 +171,7 @@ def _summed_up(
 
 def _picked(rows: pd.DataFrame) -> tuple[dict[str, str], pd.DataFrame, pd.DataFrame]:
     """Return the best and worst cut by one half of the clusters, and their rows of the other."""
-    clusters = sorted(set(rows["cluster"]))
-    drawn = np.random.default_rng(0).permutation(len(clusters))
-    half = {clusters[i] for i in drawn[: len(clusters) // 2]}
-    for_picking = rows["cluster"].isin(half)
+    for_picking = rows["cluster"].isin(effects.drawn_half(rows["cluster"]))
     means = rows[for_picking].groupby("stage", sort=False)["recall"].mean()
     chosen = {"best": means.idxmax(), "worst": means.idxmin()}
     first, last = (rows[~for_picking & (rows["stage"] == stage)] for stage in chosen.values())

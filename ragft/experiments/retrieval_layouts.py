@@ -12,8 +12,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from ragft.chunking import chunk
 from ragft.evaluation.statistics import Interval, mean_interval
 from ragft.experiments import effects
@@ -203,9 +201,7 @@ class _Work:
     def _for_setting(self) -> list[bool]:
         """Tell which questions set the margin: half of the clusters, drawn."""
         clusters = [q.cluster_key for q in self.whole.questions]
-        several = sorted(set(clusters))
-        drawn = np.random.default_rng(0).permutation(len(several))[: len(several) // 2]
-        half = {several[i] for i in drawn}
+        half = effects.drawn_half(clusters)
         return [cluster in half for cluster in clusters]
 
     def index(self) -> HybridIndex:

@@ -25,7 +25,7 @@ from ragft.experiments.retrieval_sets import (
     fusion_rows,
     search_rows,
 )
-from ragft.experiments.retrieval_training import Trained, Training
+from ragft.experiments.retrieval_training import Trained, Training, usual_training
 from ragft.profiles import Profile, profile
 from ragft.records import Records, content_key
 from ragft.retrieval.dense import Embedder
@@ -118,6 +118,7 @@ def retrieval_quality(
         Sets for which the trained stages are made, and the others once more on the held-out half;
         all where None.
     training : Training, optional
+        `usual_training` where None.
     reranker : str or path, optional
         A cross-encoder to use as it is, in place of one trained here.
     chunking : mapping, optional
@@ -140,7 +141,7 @@ def retrieval_quality(
     if embedder is None and any(STAGES[stage].retriever != "bm25" for stage in stages):
         embedder = Embedder(sizes.embedding_model, cache=cache_dir() / "vectors")
     work = _Work(
-        sets, choose_on, training or Training(), reranker, chunking, embedder, sizes, records
+        sets, choose_on, training or usual_training(), reranker, chunking, embedder, sizes, records
     )
     cells = _cells(names, stages, train_on, sizes.seeds)
     found = run_cells(

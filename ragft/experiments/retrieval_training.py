@@ -47,6 +47,18 @@ class Training:
     """Candidates that the reranker looks at."""
 
 
+def usual_training() -> Training:
+    """Return the usual training, in bfloat16 where the machine multiplies that in hardware."""
+    from ragft.runtime import multiplies_bf16
+
+    usual, half = Training(), multiplies_bf16()
+    return replace(
+        usual,
+        embedder=replace(usual.embedder, bf16=half),
+        reranker=replace(usual.reranker, bf16=half),
+    )
+
+
 class Trained:
     """Models that learnt from one half of a collection, each made the first time it is needed.
 

@@ -15,6 +15,7 @@ from ragft.plotting.memory import memory_split
 from ragft.plotting.overview import HERO_LINES, hero
 from ragft.plotting.planes import cost_accuracy
 from ragft.plotting.positions import position_curve
+from ragft.plotting.retrieval import found_and_right, stage_scores
 from ragft.plotting.risk import risk_coverage
 from ragft.plotting.search import search_curves
 from ragft.plotting.stages import stage_curves
@@ -47,6 +48,7 @@ __all__ = [
     "dose_response",
     "drift_curves",
     "forest",
+    "found_and_right",
     "freshness",
     "hero",
     "ledger",
@@ -61,6 +63,7 @@ __all__ = [
     "save",
     "search_curves",
     "stage_curves",
+    "stage_scores",
     "stale_share",
     "styled",
 ]

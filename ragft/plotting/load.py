@@ -33,6 +33,7 @@ CURVES = ("arm", "rate", "p50_value", "p95_value", "p95_low", "p95_high", "goodp
 TOLD = (
     "Thick p95 with its interval, thin p50, both from the intended arrival. Triangles: queue grows."
 )
+FLOORS = "Dotted: the floor of one answer, its counted work at the measured rates of the machine."
 
 
 @styled
@@ -42,6 +43,7 @@ def load_curves(
     limit: float,
     title: str = "",
     note: str = "",
+    floors: pd.DataFrame | None = None,
 ) -> Figure:
     """Draw latency (log) and goodput against offered load, an arm a colour.
 
@@ -55,6 +57,9 @@ def load_curves(
     limit : float
         Seconds.
     title, note : str
+    floors : pandas.DataFrame, optional
+        One row per arm: `arm` and `floor`, the least seconds that one answer's work takes, drawn
+        dotted.
 
     Raises
     ------
@@ -73,9 +78,11 @@ def load_curves(
     for arm in curves["arm"]:
         look(arm)
     arms = [arm for arm in ARMS if arm in set(curves["arm"])]
+    below = {} if floors is None else {row["arm"]: row["floor"] for _, row in floors.iterrows()}
+    below = {arm: below[arm] for arm in arms if math.isfinite(below.get(arm, math.nan))}
     for arm in arms:
         _arm(top, bottom, curves[curves["arm"] == arm].sort_values("rate"))
-    seen = [limit, *steady[["p50_value", "p95_value"]].to_numpy(float).ravel()]
+    seen = [limit, *steady[["p50_value", "p95_value"]].to_numpy(float).ravel(), *below.values()]
     seen = [value for value in seen if math.isfinite(value)]
     widest = float(curves["rate"].max())
     log_axis(top, min(seen), max(seen), room=2.2, axis="y")
@@ -90,6 +97,8 @@ def load_curves(
     top.set_ylim(low / 1.7 ** len(held), high)  # room for what each arm holds
     for place, arm in enumerate(sorted(held, key=lambda arm: rows.loc[arm, "rate"])):
         _capacity(top, arm, rows.loc[arm], limit, place, widest)
+    for arm, floor in below.items():
+        _floor(top, arm, floor, steady[steady["arm"] == arm])
     bottom.plot([0, widest], [0, widest], color=REFERENCE, lw=0.8, zorder=1)
     bottom.set(
         xlim=(0, 1.04 * widest), ylim=(0, 1.15 * float(curves["goodput"].max() or 1)),
@@ -103,7 +112,8 @@ def load_curves(
     said = f"{span} arrivals a point. Grey: all in time."
     nobody = [look(arm).label for arm in arms if arm not in held]
     none = f"No load met the limit: {', '.join(nobody)}." if nobody else ""
-    caption(figure, sentences(said, TOLD, none, note))
+    least = FLOORS if below else ""
+    caption(figure, sentences(said, TOLD, least, none, note))
     return figure
 
 
@@ -127,6 +137,19 @@ def _arm(top: Axes, bottom: Axes, rows: pd.DataFrame) -> None:
     bottom.plot(
         rows["rate"], rows["goodput"].astype(float), "-", color=style.colour, lw=1.6,
         marker=style.marker, ms=4, markerfacecolor=face,
+    )  # fmt: skip
+
+
+def _floor(axes: Axes, arm: str, floor: float, steady: pd.DataFrame) -> None:
+    """Draw the least time that an answer takes, and how far above it the lightest load is."""
+    style = look(arm)
+    axes.axhline(floor, color=style.colour, lw=0.9, ls=":", label="_floor")
+    lightest = steady.sort_values("rate")["p50_value"].astype(float).head(1)
+    over = f", p50 at the lightest load {lightest.iloc[0] / floor:.1f}×" if len(lightest) else ""
+    axes.annotate(
+        f"floor {1000 * floor:.3g} ms{over}", (1, floor), xytext=(-2, 1),
+        xycoords=("axes fraction", "data"), textcoords="offset points", ha="right", va="bottom",
+        fontsize=SMALL, color=darker(style.colour), path_effects=halo(),
     )  # fmt: skip
 
 

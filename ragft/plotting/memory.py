@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ragft.plotting.names import settle
-from ragft.plotting.style import ARMS, WIDTH, caption, heading, look, require, styled
+from ragft.plotting.style import ARMS, WIDTH, caption, heading, look, require, sentences, styled
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,6 +23,9 @@ PARTS = {
 }
 """Every part: its name and colour; generation brown, retrieval green."""
 MIB = 2**20
+COUNTED = tuple(part for part in PARTS if part != "activations")
+"""Parts that are there whatever the code does; what passes through could be nearly nothing."""
+FLOOR = "Beside the bars: MiB, and how many times the floor, which is all but the activations."
 SLIVER = 0.004
 """Share of the longest bar below which a part is not drawn in the key."""
 
@@ -66,7 +69,7 @@ def memory_split(parts: pd.DataFrame, title: str = "", note: str = "") -> Figure
     keys = [Patch(color=PARTS[part][1], label=PARTS[part][0]) for part in drawn]
     figure.legend(handles=keys, loc="outside right center", fontsize=8)
     heading(figure, title)
-    caption(figure, note)
+    caption(figure, sentences(FLOOR, note))
     settle(figure)
     return figure
 
@@ -76,11 +79,12 @@ def _bars(axes: Axes, rows: pd.DataFrame, longest: float) -> None:
     for part, (_, colour) in PARTS.items():
         axes.barh(range(len(rows)), rows[part], left=left, color=colour, height=0.7)
         left = left + rows[part]
-    for place, total in enumerate(left):
+    least = rows[list(COUNTED)].sum(axis=1)
+    for place, (total, floor) in enumerate(zip(left, least, strict=True)):
         axes.annotate(
-            f"{total:,.0f}", (total, place), xytext=(3, 0), textcoords="offset points",
-            va="center", fontsize=8,
+            f"{total:,.0f}, {total / floor:.2f}×", (total, place), xytext=(3, 0),
+            textcoords="offset points", va="center", fontsize=8,
         )  # fmt: skip
     axes.set_yticks(range(len(rows)), [look(arm).label for arm in rows.index])
-    axes.set(xlim=(0, 1.12 * longest), ylim=(len(rows) - 0.5, -0.5))
+    axes.set(xlim=(0, 1.3 * longest), ylim=(len(rows) - 0.5, -0.5))
     axes.grid(axis="y", visible=False)

@@ -26,10 +26,12 @@ from ragft.report.latency import (
     extrapolated_table,
     floors_frame,
     latency_table,
+    least_frame,
     quantiles_frame,
     stages_frame,
 )
 from ragft.report.publish import keep, model_line, publish
+from ragft.report.retrieval import both_table, cuts_frame, found_frame, marks_table, stages_table
 from ragft.report.text import (
     bench_text,
     columns,
@@ -45,9 +47,11 @@ __all__ = [
     "View",
     "bench_text",
     "beyond_frame",
+    "both_table",
     "by_group",
     "columns",
     "comparison_text",
+    "cuts_frame",
     "doctor_text",
     "doubts_frame",
     "examples_frame",
@@ -55,6 +59,7 @@ __all__ = [
     "explanation_text",
     "extrapolated_table",
     "floors_frame",
+    "found_frame",
     "freshness_note",
     "hero_frame",
     "history_frame",
@@ -64,6 +69,8 @@ __all__ = [
     "known_items_frame",
     "last_day",
     "latency_table",
+    "least_frame",
+    "marks_table",
     "matrix_frame",
     "model_line",
     "number",
@@ -79,4 +86,5 @@ __all__ = [
     "shares_frame",
     "shares_table",
     "stages_frame",
+    "stages_table",
 ]

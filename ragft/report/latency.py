@@ -47,6 +47,13 @@ def floors_frame(floors: pd.DataFrame, axis: str, arm: str = "rag") -> pd.DataFr
     return mine[["stage", "at", "floor"]].reset_index(drop=True)
 
 
+def least_frame(floors: pd.DataFrame) -> pd.DataFrame:
+    """Return the floor of a whole answer in seconds, a row an arm, for `plotting.load_curves`."""
+    base = floors[(floors["axis"] == "batch") & (floors["at"] == 1)]
+    least = base.groupby("arm", sort=False)["floor"].sum(min_count=1) / 1000
+    return least.rename("floor").reset_index()
+
+
 def beyond_frame(extrapolated: pd.DataFrame, arm: str = "rag") -> pd.DataFrame:
     """Return what an arm's stages would take over many more documents, by the same model."""
     mine = extrapolated[(extrapolated["arm"] == arm) & extrapolated["model"].isna()]

@@ -55,6 +55,16 @@ def test_latencies_are_drawn_where_the_queue_is_steady_and_no_further(figure):
         assert grown.get_markerfacecolor() == "white"
 
 
+def test_the_floor_of_an_answer_is_drawn_and_named(texts, faults):
+    floors = pd.DataFrame({"arm": ["rag", "prompt", "raft"], "floor": [0.03, np.nan, 0.01]})
+    figure = plotting.load_curves(make_curves(), make_capacities(), 1.0, "Load", "", floors)
+    (line,) = lines(figure.axes[0], "rag", "_floor")
+    assert set(line.get_ydata()) == {0.03} and not lines(figure.axes[0], "prompt", "_floor")
+    # p50 at a fifth of the load: .12 · (1 + .5 · .2 / .8) = .135, 4.5 times the floor
+    assert "floor 30 ms, p50 at the lightest load 4.5×" in texts(figure)
+    assert not faults(figure)
+
+
 def test_goodput_is_drawn_at_every_load_beside_all_in_time(figure):
     bottom = figure.axes[1]
     for arm in SERVICE:
