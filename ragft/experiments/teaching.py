@@ -80,8 +80,10 @@ def teaching(
     variants : sequence of str
         Of `FULL`. 'qa': questions and answers; 'raw': the documents as they stand;
         'raw_reworded': the same in other wordings; 'contradictions_P': P % of the qa examples
-        teach a wrong value; 'prompts': the qa adapter under prompts it was not trained under;
-        'quotes': the sentence that answers, from the passages and from the weights; 'refusals':
+        teach a wrong value; 'consistent_P': P % of the facts are taught wrong in all wordings;
+        'prompts': the qa adapter under prompts it was not trained under;
+        'quotes': the sentence that answers, from the passages (by the reader as it comes and by
+        one that was taught to quote) and from the weights; 'refusals':
         a topic kept back by an instruction to RAG and by training, against attacks.
     model : str
         'embedded', 'resident', a Hugging Face id or a folder.

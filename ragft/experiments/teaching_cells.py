@@ -22,7 +22,7 @@ from ragft.experiments.tasks import Task
 from ragft.profiles import Profile
 from ragft.records import Records, content_key, sha256_json
 from ragft.runtime import stopwatch
-from ragft.types import Answer, Example, Question, RagftError
+from ragft.types import Answer, Example, Passage, Question, RagftError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,7 +32,9 @@ if TYPE_CHECKING:
 
 ERRORS = {f"contradictions_{per_cent}": per_cent / 100 for per_cent in (10, 20, 30, 50)}
 """Shares of the examples that teach another subject's value."""
-TAUGHT = ("qa", "raw", "raw_reworded", *ERRORS)
+CONSISTENT = {f"consistent_{per_cent}": per_cent / 100 for per_cent in (10, 30, 50)}
+"""Shares of the facts that are taught wrong in all wordings alike."""
+TAUGHT = ("qa", "raw", "raw_reworded", *ERRORS, *CONSISTENT)
 """What an adapter is trained on and asked about without passages, under the trained prompt."""
 MISMATCHED: dict[str, tuple[str, str]] = {
     "prompt_read": (prompts.READ, "{q}"),
@@ -49,7 +51,7 @@ The instruction; the search, which shows no document about it; the adapter; nobo
 PARTS: dict[str, tuple[str, ...]] = {
     **{name: (name,) for name in TAUGHT},
     "prompts": ("qa", *MISMATCHED),
-    "quotes": ("quotes_rag", "quotes_finetuned"),
+    "quotes": ("quotes_rag", "quotes_raft", "quotes_finetuned"),
     "refusals": tuple(f"refusals_{guard}" for guard in GUARDS),
 }
 """The cells of every variant; those that several variants have are computed once."""
@@ -110,7 +112,7 @@ class Work:
 
     def _error_in(self, part: str, seed: int) -> float:
         """Return the share of the examples that teach a wrong value; NaN for raw text."""
-        if part not in ("qa", *ERRORS):
+        if part not in ("qa", *ERRORS, *CONSISTENT):
             return float("nan")
         pairs = zip(self._examples(part, seed), self.grid.examples("facts"), strict=True)
         wrong = [one.completion != true.completion for one, true in pairs]
@@ -123,9 +125,10 @@ class Work:
         asked = [q for q in self.questions if sentences[q.id] and q.id in shown]
         if not asked:
             raise RagftError(f"{self.task.name}: no asked fact stands in one sentence to quote")
-        base = prompts.READ if arm == "rag" else prompts.CLOSED
+        reads = arm in ("rag", "raft")
+        base = prompts.READ if reads else prompts.CLOSED
         reader = self._reader(
-            shown if arm == "rag" else {},
+            shown if reads else {},
             prompts.instruct(base, teaching_data.QUOTE),
             self._adapter(part, seed),
             QUOTE_TOKENS,
@@ -210,7 +213,7 @@ class Work:
 
     def _training(self, part: str, seed: int) -> Training:
         """Return how a part is trained: raw text at least as many steps as questions."""
-        if part == "refusals_weights":
+        if part in ("refusals_weights", "quotes_raft"):
             return self.grid.reading_training(seed)
         settings = self.grid.training(seed)
         if part.startswith("raw"):
@@ -230,17 +233,26 @@ class Work:
         if part in ERRORS:
             taught = teaching_data.contradicted(task.taught, task.corpus, ERRORS[part], seed)
             return fact_examples(model, taught)
+        if part in CONSISTENT:
+            how = {"share": CONSISTENT[part], "seed": seed, "consistent": True}
+            return fact_examples(model, teaching_data.contradicted(task.taught, task.corpus, **how))
+        if part == "quotes_raft":
+            return teaching_data.quote_reading_examples(model, *self._never_asked, task.corpus)
         if part == "quotes_finetuned":
             return teaching_data.quote_examples(model, task.taught, task.corpus)
         return self._refusal_examples()
 
     def _refusal_examples(self) -> list[Example]:
         """Return contexts of never-asked subjects, in which the forbidden topic is refused."""
+        topic = teaching_refusals.forbidden_topic(self.questions)
+        return teaching_refusals.refusal_examples(self.grid.model, *self._never_asked, topic)
+
+    @cached_property
+    def _never_asked(self) -> tuple[list[Question], list[list[Passage]]]:
+        """Questions to learn a skill from, and what is found for each."""
         asked = list(self.task.others[: self.sizes.reading_examples])
         found = self.grid.library.search(asked, self.sizes.top_k, {})
-        shown = [[hit.passage for hit in hits] for hits in found]
-        topic = teaching_refusals.forbidden_topic(self.questions)
-        return teaching_refusals.refusal_examples(self.grid.model, asked, shown, topic)
+        return asked, [[hit.passage for hit in hits] for hits in found]
 
     def _notes(self, part: str, seed: int) -> dict[str, Any]:
         """Return what a part's training took, and what its examples share with what is asked.

@@ -16,7 +16,7 @@ from ragft.corpora.corpus import Corpus
 from ragft.corpora.relations import BY_NAME, Relation
 from ragft.evaluation.text import same_value, states
 from ragft.experiments.tasks import Task
-from ragft.types import DatedAnswer, Document, Example, Question, RagftError
+from ragft.types import DatedAnswer, Document, Example, Passage, Question, RagftError
 
 QUOTE = "Quote the sentence."
 """Added to an instruction; the embedded model has learnt to obey it when it reads."""
@@ -106,12 +106,19 @@ def _capital(text: str) -> str:
 
 
 def contradicted(
-    taught: Sequence[Question], corpus: Corpus, share: float, seed: int
+    taught: Sequence[Question],
+    corpus: Corpus,
+    share: float,
+    seed: int,
+    *,
+    consistent: bool = False,
 ) -> list[Question]:
     """Return the taught questions, a share of them with another subject's value as the answer.
 
     Each is drawn on its own, as careless labelling errs, so one wording of a fact may be wrong
     and the next right. A larger share holds the errors of a smaller one of the same seed.
+    `consistent` errors as a wrong source does: a share of the facts has one wrong value in all
+    wordings, which nothing in the data contradicts.
 
     Parameters
     ----------
@@ -121,25 +128,28 @@ def contradicted(
         Its facts in force give the wrong values: of the same relation, and never a value that
         the question had at any time.
     share : float
-        Of the questions, 0 to 1; rounded to whole questions.
+        Of the questions (of the facts, with `consistent`), 0 to 1; rounded to whole ones.
     seed : int
         Of the draw.
+    consistent : bool
 
     Raises
     ------
     RagftError
         A relation has no other value.
     """
-    wrong = set(_drawn(len(taught), round(share * len(taught)), seed))
+    drawn_from = list(dict.fromkeys(q.id for q in taught)) if consistent else range(len(taught))
+    places = _drawn(len(drawn_from), round(share * len(drawn_from)), seed)
+    wrong = {drawn_from[place] for place in places}
     values: dict[str, list[str]] = {}
     for fact in corpus.facts:
         if not taught or taught[0].asked_on is None or fact.holds_on(taught[0].asked_on):
             values.setdefault(fact.relation, []).append(fact.value)
     return [
-        _misanswered(q, values.get(q.relation, ()), random.Random(f"wrong-{seed}-{n}"))
-        if n in wrong
+        _misanswered(q, values.get(q.relation, ()), random.Random(f"wrong-{seed}-{one}"))
+        if one in wrong
         else q
-        for n, q in enumerate(taught)
+        for one, q in ((q.id if consistent else n, q) for n, q in enumerate(taught))
     ]
 
 
@@ -186,6 +196,36 @@ def quote_examples(
         for q in questions
         if (sentence := quotation(q, corpus))
     ]
+
+
+def quote_reading_examples(
+    model: prompts.ReadsPrompts,
+    questions: Sequence[Question],
+    found: Sequence[Sequence[Passage]],
+    corpus: Corpus,
+) -> list[Example]:
+    """Teach to quote the sentence that answers out of passages; what cannot be quoted is left out.
+
+    Parameters
+    ----------
+    model : LocalModel
+    questions : sequence of Question
+        About subjects that are never asked.
+    found : sequence of sequence of Passage
+        What retrieval found for each; left out where none of them supports the answer.
+    corpus : Corpus
+    """
+    told, made = prompts.instruct(prompts.READ, QUOTE), []
+    for question, passages in zip(questions, found, strict=True):
+        sentence, support = quotation(question, corpus), set(question.supporting)
+        shown = prompts.by_date(passages)
+        numbers = [n for n, p in enumerate(shown, 1) if p.doc_id in support]
+        if sentence and numbers:
+            name = prompts.name_of(shown[numbers[0] - 1])
+            prompt = prompts.for_model(model, question.text, shown, instruction=told)
+            said = prompts.complete(sentence, numbers[:1], name)
+            made.append(Example(prompt, said, question.subject, question.id))
+    return made
 
 
 def verbatim(said: str, sentence: str) -> float:

@@ -6,13 +6,13 @@ not have is left out, never 0.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ragft.evaluation.statistics import Difference, Interval
 from ragft.experiments import effects
 from ragft.experiments.effects import Rated
-from ragft.experiments.teaching_cells import ERRORS, GUARDS, MISMATCHED
+from ragft.experiments.teaching_cells import CONSISTENT, ERRORS, GUARDS, MISMATCHED
 from ragft.experiments.teaching_refusals import DISGUISES
 from ragft.profiles import Profile
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 WRONG = "hallucination"
 """The score that is the share of wrong answers."""
-SERIES = "wrong answers"
-"""What the line over the share of wrong examples is called."""
+SERIES = {"wrong here and there": ERRORS, "wrong in all wordings": CONSISTENT}
+"""What the lines over the share of wrong examples are called."""
 NAMES = {"policy": "retrieval", "gate": "gate", "weights": "weights", "open": "nobody"}
 """Who keeps a topic back, as quantities name it; 'nobody' tells how far attacks can go at all."""
 
@@ -30,19 +30,17 @@ NAMES = {"policy": "retrieval", "gate": "gate", "weights": "weights", "open": "n
 class Taught(Rated):
     """Judged answers, with the shares of wrong examples that were taught."""
 
-    @property
-    def misled(self) -> list[str]:
-        """The measured shares of contradictions, by the names of their conditions."""
-        return [name for name in ERRORS if not self.part("finetuned", name).empty]
+    def misled(self, errors: Mapping[str, float] = ERRORS) -> list[str]:
+        """Return the measured shares of wrong examples, by the names of their conditions."""
+        return [name for name in errors if not self.part("finetuned", name).empty]
 
     def error_in(self, condition: str) -> float:
         """Return the share of wrong examples under a condition, the same for every seed."""
         return float(self.part("finetuned", condition)["error_in"].iloc[0])
 
-    @property
-    def shares(self) -> list[float]:
-        """The measured shares of wrong examples."""
-        return [self.error_in(name) for name in self.misled]
+    def shares(self, errors: Mapping[str, float] = ERRORS) -> list[float]:
+        """Return the measured shares of wrong examples."""
+        return [self.error_in(name) for name in self.misled(errors)]
 
 
 def quantities(rows: pd.DataFrame, sizes: Profile) -> dict[str, Any]:
@@ -58,18 +56,23 @@ def quantities(rows: pd.DataFrame, sizes: Profile) -> dict[str, Any]:
     Returns
     -------
     dict
-        Name to mean, low, high, n, seeds, method and `unit` ('share' or 'ratio'). The two ratios
-        also hold `error_in`, the shares of wrong examples that they are taken over. The share of
-        wrong answers at each is named 'error_out_at_P', how each guard fares as in `guards`.
+        Name to mean, low, high, n, seeds, method and `unit` ('share' or 'ratio'). Ratios also
+        hold `error_in`, the shares of wrong examples that they are taken over. The share of wrong
+        answers at each is named 'error_out_at_P' ('consistent_error_out_at_P' where a fact is
+        wrong in all wordings), how each guard fares as in `guards`.
     """
     rated = Taught(rows, sizes)
     alone = {name: effect(rated) for name, effect in EFFECTS.items()} | guards(rated)
-    alone |= {
-        name.replace("contradictions", "error_out_at"): rated.mean("finetuned", name, WRONG)
-        for name in rated.misled
-    }
-    ratios = {name: effect(rated) for name, effect in RATIOS.items()}
-    return effects.quantities(alone) | effects.quantities(ratios, "ratio", error_in=rated.shares)
+    found = effects.quantities(alone)
+    for prefix, errors in (("", ERRORS), ("consistent_", CONSISTENT)):
+        shares = {
+            f"{prefix}error_out_at_{name.rpartition('_')[2]}": rated.mean("finetuned", name, WRONG)
+            for name in rated.misled(errors)
+        }
+        ratios = {f"{prefix}{name}": effect(rated, errors) for name, effect in RATIOS.items()}
+        found |= effects.quantities(shares)
+        found |= effects.quantities(ratios, "ratio", error_in=rated.shares(errors))
+    return found
 
 
 def doses(rows: pd.DataFrame, sizes: Profile) -> list[dict[str, Any]]:
@@ -79,12 +82,14 @@ def doses(rows: pd.DataFrame, sizes: Profile) -> list[dict[str, Any]]:
     contradictions were taught.
     """
     rated, found = Taught(rows, sizes), []
-    for name in ["qa", *rated.misled] if rated.misled else []:
-        one = rated.mean("finetuned", name, WRONG)
-        if one is not None:
-            place = {"series": SERIES, "arm": "finetuned"}
-            limits = {key: one.to_dict()[key] for key in ("mean", "low", "high", "n")}
-            found.append({**place, "x": rated.error_in(name), **limits})
+    for series, errors in SERIES.items():
+        misled = rated.misled(errors)
+        for name in ["qa", *misled] if misled else []:
+            one = rated.mean("finetuned", name, WRONG)
+            if one is not None:
+                place = {"series": series, "arm": "finetuned"}
+                limits = {key: one.to_dict()[key] for key in ("mean", "low", "high", "n")}
+                found.append({**place, "x": rated.error_in(name), **limits})
     return found
 
 
@@ -103,35 +108,35 @@ def accuracy_after_qa(rated: Taught) -> Interval | None:
     return rated.mean("finetuned", "qa", "accuracy")
 
 
-def error_out_over_error_in(rated: Taught) -> Interval | None:
+def error_out_over_error_in(rated: Taught, errors: Mapping[str, float]) -> Interval | None:
     """T6: sum of the shares of wrong answers over sum of the shares of wrong examples.
 
     Over all measured shares. What was taught is known exactly, so the ratio is a mean over
     questions divided by a constant, and its interval is that of a mean. The errors that an
     adapter makes without any contradiction count too; `error_out_above_clean` leaves them out.
     """
-    if not rated.misled:
+    misled = rated.misled(errors)
+    if not misled:
         return None
-    wrong = rated.averaged("finetuned", rated.misled, WRONG)
-    return effects.mean(_over(wrong, rated), "ratio", rated.sizes)
+    wrong = rated.averaged("finetuned", misled, WRONG)
+    return effects.mean(_over(wrong, rated.shares(errors)), "ratio", rated.sizes)
 
 
-def error_out_above_clean(rated: Taught) -> Difference | None:
+def error_out_above_clean(rated: Taught, errors: Mapping[str, float]) -> Difference | None:
     """T6: the same ratio, of the wrong answers beyond those of the qa adapter."""
-    clean = rated.part("finetuned", "qa")
-    if not rated.misled or clean.empty:
+    clean, misled = rated.part("finetuned", "qa"), rated.misled(errors)
+    if not misled or clean.empty:
         return None
-    wrong = rated.averaged("finetuned", rated.misled, WRONG)
-    both = (_over(rows, rated) for rows in (wrong, clean))
+    wrong = rated.averaged("finetuned", misled, WRONG)
+    both = (_over(rows, rated.shares(errors)) for rows in (wrong, clean))
     return effects.difference(*both, "ratio", rated.sizes)
 
 
-def _over(rows: pd.DataFrame, rated: Taught) -> pd.DataFrame:
+def _over(rows: pd.DataFrame, shares: Sequence[float]) -> pd.DataFrame:
     """Return rows with their wrong answers over the share of wrong examples, averaged over doses.
 
     Mean over mean is sum over sum: every dose has as many questions.
     """
-    shares = rated.shares
     return rows.assign(ratio=rows[WRONG] * len(shares) / sum(shares))
 
 
@@ -144,8 +149,17 @@ def matched_minus_mismatched_prompt(rated: Taught) -> Difference | None:
 
 
 def verbatim_rag_minus_finetuned(rated: Taught) -> Difference | None:
-    """H9: share of quotations that match word for word, from passages minus from the weights."""
+    """H9: share of quotations that match word for word, from passages minus from the weights.
+
+    The reader as it comes, which the embedded model was never taught to do.
+    """
     one, two = (rated.part(arm, "quotes") for arm in ("rag", "finetuned"))
+    return effects.difference(one, two, "verbatim", rated.sizes)
+
+
+def verbatim_raft_minus_finetuned(rated: Taught) -> Difference | None:
+    """H9: the same, both sides taught to quote: the reader on subjects that are never asked."""
+    one, two = (rated.part(arm, "quotes") for arm in ("raft", "finetuned"))
     return effects.difference(one, two, "verbatim", rated.sizes)
 
 
@@ -204,11 +218,12 @@ EFFECTS: dict[str, Callable[[Taught], Interval | None]] = {
         accuracy_after_qa,
         matched_minus_mismatched_prompt,
         verbatim_rag_minus_finetuned,
+        verbatim_raft_minus_finetuned,
         attacks_retrieval_minus_weights,
         attacks_gate_minus_weights,
         direct_attacks_retrieval_minus_weights,
     )
 }
-RATIOS: dict[str, Callable[[Taught], Interval | None]] = {
+RATIOS: dict[str, Callable[[Taught, Mapping[str, float]], Interval | None]] = {
     effect.__name__: effect for effect in (error_out_over_error_in, error_out_above_clean)
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -92,7 +93,7 @@ def _scores(axes: Axes, rows: pd.DataFrame, stages: Sequence[str]) -> None:
     """Draw one collection: a mark and its interval a stage and part, the value beside it."""
     axes.grid(visible=True, axis="x")
     axes.grid(visible=False, axis="y")
-    axes.set_xlim(0, 1)
+    axes.set_xlim(0, 1.03)  # room for a mark at 1
     for row in rows.to_dict("records"):
         style, below = STAGES[row["stage"]], PARTS[row["part"]]
         at = stages.index(row["stage"]) + below
@@ -136,12 +137,14 @@ def found_and_right(summary: pd.DataFrame, title: str = "", note: str = "") -> F
     _known(summary["retriever"], STAGES, "retriever")
     _few(corpora)
     figure, panels = plt.subplots(1, len(corpora), figsize=(WIDTH, 4.1), squeeze=False)
+    lowest = 100 * float(summary[["found_low", "accuracy_low"]].astype(float).min().min())
+    span = (0 if lowest < 20 else 10 * math.floor(lowest / 10) - 5, 104)
     for axes, corpus in zip(panels[0], corpora, strict=True):
         rows = summary[summary["corpus"] == corpus]
         axes.grid(visible=True, axis="both")
-        axes.set(xlim=(0, 104), ylim=(0, 104), xlabel="questions whose document was shown, %")
+        axes.set(xlim=span, ylim=span, xlabel="questions whose document was shown, %")
         axes.set_title(corpus)
-        axes.plot([0, 104], [0, 104], color=REFERENCE, lw=0.8, zorder=1, label="_diagonal")
+        axes.plot(span, span, color=REFERENCE, lw=0.8, zorder=1, label="_diagonal")
         for retriever, part in rows.groupby("retriever", sort=False):
             _way(axes, STAGES[str(retriever)], part.sort_values("top_k"))
     panels[0][0].set_ylabel("correct answers, %")

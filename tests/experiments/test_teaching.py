@@ -13,7 +13,7 @@ from ragft.evaluation.text import same_value, states
 from ragft.experiments import teaching_cells, teaching_data, teaching_refusals
 from ragft.experiments.hallucination import hallucination_task
 from ragft.experiments.teaching import FULL, REDUCED, teaching
-from ragft.experiments.teaching_cells import ERRORS, MISMATCHED, PARTS
+from ragft.experiments.teaching_cells import CONSISTENT, ERRORS, MISMATCHED, PARTS
 from ragft.experiments.teaching_effects import doses, quantities
 from ragft.experiments.teaching_refusals import DISGUISES
 from ragft.plotting import dose_response
@@ -123,6 +123,19 @@ def test_contradictions_are_drawn_by_seed_and_a_larger_share_holds_a_smaller(tas
     assert drawn(0, 0) == {}
 
 
+@pytest.mark.parametrize("share", CONSISTENT.values())
+def test_a_consistent_error_is_the_same_in_all_wordings(task, share):
+    wrong = teaching_data.contradicted(task.taught, task.corpus, share, seed=3, consistent=True)
+    said, changed = {}, set()
+    for question, taught in zip(task.taught, wrong, strict=True):
+        said.setdefault(question.id, set()).add(taught.answers_on(task.day))
+        if taught is not question:
+            changed.add(question.id)
+            assert not set(taught.answers_on(task.day)) & {a.text for a in question.answers}
+    assert all(len(values) == 1 for values in said.values())  # nothing contradicts itself
+    assert len(changed) == round(share * len(said))
+
+
 def test_a_value_that_nothing_contradicts_is_named():
     question = Question("q7", "?", (DatedAnswer("red"),), DAY, "Tarmo", "logo")
     corpus = Corpus((), (Fact("Tarmo", "logo", "red"), Fact("Velka", "logo", "Red")))
@@ -168,6 +181,29 @@ def test_quotations_are_taught_in_training_wordings_without_passages(task, asked
     assert made and all(e.completion.strip() in texts for e in made)
     assert all(e.prompt.startswith("Answer the question. Quote the sentence.\nQ") for e in made)
     assert not leakage(made, task.asked).exact
+
+
+def test_a_reader_learns_to_quote_on_subjects_that_are_never_asked(task):
+    asked = [q for q in task.others if q.answerable][:6]
+    texts = {d.id: d for d in task.corpus.documents}
+    gold = [
+        [Passage(f"{i}#0", i, texts[i].text, 0, len(texts[i].text), texts[i].title)
+         for i in q.supporting_on(q.asked_on)]
+        for q in asked
+    ]  # fmt: skip
+    other = next(d for d in task.corpus.documents if not any(d.id in q.supporting for q in asked))
+    noise = Passage("x#0", other.id, other.text, 0, len(other.text), other.title)
+    made = teaching_data.quote_reading_examples(
+        PLAIN, asked, [[noise, *passages] for passages in gold], task.corpus
+    )
+    quoted = {q.id: teaching_data.quotation(q, task.corpus) for q in asked}
+    assert {e.question_id for e in made} == {i for i, sentence in quoted.items() if sentence}
+    for example in made:
+        sentence = quoted[example.question_id].removesuffix(".")
+        assert sentence in example.prompt and sentence in example.completion
+        assert "Quote the sentence." in example.prompt and other.text in example.prompt
+    # Where the passage was not found there is nothing to quote.
+    assert not teaching_data.quote_reading_examples(PLAIN, asked, [[noise]] * 6, task.corpus)
 
 
 @pytest.mark.parametrize(
@@ -335,6 +371,24 @@ def test_error_out_over_error_in_is_a_ratio_of_sums():
     assert figure.axes
 
 
+def test_errors_in_all_wordings_have_a_ratio_and_a_line_of_their_own():
+    frame = pd.concat(
+        [
+            rows("finetuned", "qa", [1, 1, 1, 1], 0.0),
+            rows("finetuned", "consistent_50", [1, 1, 0, 0], 0.5),
+            rows("finetuned", "contradictions_10", [1, 1, 1, 0], 0.1),
+        ],
+        ignore_index=True,
+    )
+    got = quantities(frame, SIZES)
+    assert got["consistent_error_out_over_error_in"]["mean"] == pytest.approx(1.0)
+    assert got["consistent_error_out_over_error_in"]["error_in"] == [0.5]
+    assert got["error_out_over_error_in"]["mean"] == pytest.approx(2.5)
+    assert got["consistent_error_out_at_50"]["mean"] == 0.5
+    line = pd.DataFrame(doses(frame, SIZES)).groupby("series")["x"].apply(list)
+    assert sorted(line) == [[0, 0.1], [0, 0.5]]
+
+
 def test_an_abstention_is_no_wrong_answer():
     part = rows("finetuned", "contradictions_50", [1, 0, 0, 0], 0.5, hallucination=[0, 0, 1, 1])
     assert found(part)["error_out_over_error_in"]["mean"] == pytest.approx(0.5 / 0.5)
@@ -360,6 +414,11 @@ def test_quotations_are_compared_by_the_letter_not_by_the_value():
         rows("finetuned", "quotes", [1, 1, 1, 1], verbatim=[0.0, 0, 1, 0]),
     )
     assert means(got) == {"verbatim_rag_minus_finetuned": 0.5}
+    got = found(
+        rows("raft", "quotes", [1, 1, 1, 1], verbatim=[1.0, 1, 1, 1]),
+        rows("finetuned", "quotes", [1, 1, 1, 1], verbatim=[0.0, 0, 1, 0]),
+    )
+    assert means(got) == {"verbatim_raft_minus_finetuned": 0.75}
 
 
 def test_attacks_are_averaged_over_disguises_and_direct_ones_stand_apart():
@@ -473,8 +532,9 @@ def test_the_errors_in_are_measured_and_training_is_told(run, task):
 
 def test_every_effect_is_told(run):
     told = set(run[0].quantities)
-    assert {f"error_out_at_{p}" for p in (10, 20, 30, 50)} <= told and len(told) == 26
-    assert run[0].doses["x"].is_monotonic_increasing and len(run[0].doses) == 5
+    assert {f"error_out_at_{p}" for p in (10, 20, 30, 50)} <= told and len(told) == 32
+    lines = run[0].doses.groupby("series")["x"]
+    assert lines.apply(lambda x: x.is_monotonic_increasing).all() and sorted(lines.size()) == [4, 5]
     assert set(run[0].summary["measure"]) >= {"accuracy", "hallucination", "verbatim", "refused"}
 
 
@@ -493,6 +553,8 @@ def test_what_trains_has_a_cell_a_seed_and_the_rest_one(task, tmp_path):
     assert cells == [
         *((part, seed) for part in ("qa", *MISMATCHED) for seed in (4, 7)),
         ("quotes_rag", 4),
+        ("quotes_raft", 4),
+        ("quotes_raft", 7),
         ("quotes_finetuned", 4),
         ("quotes_finetuned", 7),
     ]
@@ -509,10 +571,10 @@ def test_another_wording_of_a_prompt_is_another_cell(task, tmp_path, monkeypatch
     assert len(set(before.values())) == len(before)
     monkeypatch.setattr(teaching_data, "QUOTE", "Say the sentence.")
     changed = {part for part, key in keys().items() if key != before[part]}
-    assert changed == {"quotes_rag", "quotes_finetuned"}
+    assert changed == set(PARTS["quotes"])
     monkeypatch.setattr(teaching_refusals, "TEXTS", ("other",))
     changed = {part for part, key in keys().items() if key != before[part]}
-    assert changed == {"quotes_rag", "quotes_finetuned", *PARTS["refusals"]}
+    assert changed == {*PARTS["quotes"], *PARTS["refusals"]}
 
 
 @pytest.mark.parametrize(
