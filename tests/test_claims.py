@@ -252,6 +252,7 @@ HALLUCINATION = {
 
 
 LATENCY = {"06_latency": "L1 L2 L4 L6", "06_throughput": "L3", "06_caching": "L8"}
+GPU = {"gpu_memory": "L5", "gpu_training": "T1 T2 T10"}
 RETRIEVAL = {
     "02_collections": "R1 R2",
     "02_collections_chunking": "R3",
@@ -266,7 +267,7 @@ def test_the_rows_of_the_package_are_sound():
     names = [claim.measured for claim in claims if claim.measured]
     assert len(set(names)) == len(names)
     recorded = {c.id: (c.measured, c.record) for c in claims if c.record}
-    listed = HALLUCINATION | LATENCY | RETRIEVAL
+    listed = HALLUCINATION | LATENCY | GPU | RETRIEVAL
     others = {i: record for record, ids in listed.items() for i in ids.split()}
     assert {i: recorded.pop(i)[1] for i in others} == others and recorded == FRESHNESS
     model = {claim.id for claim in claims if claim.scope == "model"}

@@ -13,6 +13,7 @@ import torch
 from ragft.bench.gpu import SECTIONS, bars, measure, memory, prefill, throughput, training
 from ragft.bench.gpu.__main__ import main
 from ragft.bench.gpu.settings import LONG_PROMPT, Load, check_settings, read_lengths
+from ragft.claims import ledger
 from ragft.experiments.rates import Rates
 from ragft.generation.shapes import TOY
 from ragft.types import RagftError
@@ -296,6 +297,51 @@ def test_hours_and_memory_ratios_by_hand():
     assert hours["lora", 5_000] == pytest.approx(5_000 * 3 * 1000 / 2000 / 3600)
     assert hours["qlora", 50_000] == pytest.approx(20 * hours["lora", 5_000])
     assert {r["note"] for r in found if "hours" in r} == {"extrapolated from tokens a second"}
+
+
+def test_what_the_ledger_reads_by_hand():
+    row = {"shape": bars.BIG, "step_tokens": 4096, "example_tokens": 1000, "share_of_rate": 0.5}
+    row |= {"method": "lora", "tokens_per_second": 2000, "trainable_share": 0.005}
+    rows = [
+        row | {"load": "rag", "peak_bytes": 40},
+        row | {"load": "closed_book", "peak_bytes": 20, "example_tokens": 100},
+        row | {"load": "rag", "method": "qlora", "peak_bytes": 10, "trainable_share": 0.006},
+        row | {"load": "rag", "shape": "other", "peak_bytes": 1, "trainable_share": 0.5},
+    ]
+    found = training.quantities(check_settings(), rows)
+    share, ratio = found["trainable_share"], found["memory_qlora_over_lora"]
+    assert (share["mean"], share["n"], share["stated_shape"]) == (0.005, 1, True)
+    assert (ratio["low"], ratio["high"], ratio["unit"]) == (0.25, 0.25, "ratio")
+    seconds = found["training_seconds"]
+    small, large = min(check_settings().examples), max(check_settings().examples)
+    epochs = check_settings().epochs
+    assert seconds["low"] == pytest.approx(small * epochs * 100 / 2000)
+    assert seconds["high"] == pytest.approx(large * epochs * 1000 / 2000)
+    assert training.quantities(check_settings(), rows[3:]) == {}
+    held = {"shape": bars.BIG, "concurrency": 4, "weights_bytes": 1, "kv_measured_bytes": 1}
+    read = held | {"load": "rag"}
+    rows = [held | {"load": "closed_book", "peak_bytes": 200}, read | {"peak_bytes": 500}]
+    rows += [read | {"peak_bytes": 700, "concurrency": 8}]  # nothing to compare it with
+    over = memory.quantities(check_settings(), rows)["peak_memory_rag_over_finetuned"]
+    most = 4 * 384 * max(check_settings().passages)
+    assert over["mean"] == (500 + most) / 200 and over["n"] == 1
+    assert memory.quantities(check_settings(), rows[:1]) == {}
+
+
+def test_a_check_is_a_smoke_run_to_the_ledger(checked, tmp_path):
+    for name in ("memory", "training"):
+        record = _record(checked, name)
+        (tmp_path / f"gpu_{name}.json").write_text(json.dumps(record))
+    rows = {row.claim.id: row for row in ledger(tmp_path)}
+    for name in ("L5", "T1", "T2", "T10"):
+        assert "of a smoke run" in rows[name].reason
+    record = _record(checked, "training")
+    whole = {"mean": 0.25, "low": 0.25, "high": 0.25, "n": 1, "seeds": 1, "unit": "ratio"}
+    record["profile"]["name"] = "gpu"
+    record["results"]["quantities"] = {"memory_qlora_over_lora": whole | {"stated_shape": True}}
+    (tmp_path / "gpu_training.json").write_text(json.dumps(record))
+    told = {row.claim.id: row for row in ledger(tmp_path)}["T2"]
+    assert told.verdict == "supported" and told.measured.mean == 0.25
 
 
 def test_memory_of_rag_over_closed_book_by_hand():

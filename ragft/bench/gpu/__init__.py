@@ -2,7 +2,8 @@
 
 `python -m ragft.bench.gpu --out FOLDER`: weights are drawn at random on the device, so that no
 model hub is needed; times and memory depend on the dimensions alone, which `real` checks. Every
-module here is one section and says what it measures; `sweep` is the loop around them.
+module here is one section and says what it measures; `sweep` is the loop around them. The ledger
+reads the records of memory and training as `figures/data/gpu_memory.json` and `gpu_training.json`.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
-"""The bars that the card is held to."""
+"""The bars that the card is held to, and the numbers that the ledger reads."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from statistics import median
 from typing import Any
 
 BIG = "Llama-3.1-8B"
@@ -32,3 +33,26 @@ def bar(
     value = chosen(known) if known else None
     met = None if value is None else value >= least
     return {"quantity": quantity, "bar": least, "measured": value, "met": met}
+
+
+def span(values: Iterable[float], unit: str, shape: str) -> dict[str, Any] | None:
+    """Return the median of several settings' numbers, and the lowest and highest; None of none.
+
+    Memory and counts are the same however often they are measured, so what an interval would be
+    over questions is here the span over settings: `n` of them.
+    """
+    known = sorted(values)
+    if not known:
+        return None
+    return {
+        "mean": median(known),
+        "low": known[0],
+        "high": known[-1],
+        "n": len(known),
+        "method": "span over settings",
+        "seeds": 1,
+        "unit": unit,
+        "corpus": "lengths of the committed comparison",
+        "model": f"{shape}, random weights",
+        "stated_shape": shape == BIG,
+    }

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from ragft.bench.gpu.bars import BIG, span
 from ragft.bench.gpu.bursts import Burst
 from ragft.bench.gpu.device import Device
 from ragft.bench.gpu.settings import Settings
@@ -71,6 +72,21 @@ def summary(settings: Settings, rows: Sequence[dict[str, Any]]) -> list[dict[str
             ratio = (_total(row) + index_bytes(passages, DIMENSION)) / base
             found.append(place | more | {"rag_over_closed_book": ratio})
     return found
+
+
+def quantities(settings: Settings, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return L5: peak memory with passages over that without, the largest index on the GPU.
+
+    Of the 8 B shape at every number of questions at once; the prompt is that of RAG as measured,
+    and where a long one was loaded, that too.
+    """
+    found = [
+        row["rag_over_closed_book"]
+        for row in summary(settings, rows)
+        if row["shape"] == BIG and row["passages"] == max(settings.passages)
+    ]
+    ratio = span(found, "ratio", BIG)
+    return {} if ratio is None else {"peak_memory_rag_over_finetuned": ratio}
 
 
 def _is_closed(row: dict[str, Any]) -> bool:

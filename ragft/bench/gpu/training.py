@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ragft.bench.gpu.bars import BIG, bar
+from ragft.bench.gpu.bars import BIG, bar, span
 from ragft.bench.gpu.device import Device
 from ragft.bench.gpu.settings import Load, Settings
 from ragft.bench.gpu.tuning import (
@@ -89,6 +89,23 @@ def summary(settings: Settings, rows: Sequence[dict[str, Any]]) -> list[dict[str
     shares = [r["share_of_rate"] for r in rows if r["shape"] == BIG and r["method"] == "lora"]
     found = [bar("LoRA of the 8 B shape, share of the bfloat16 rate", 0.35, max, shares)]
     return found + _memory_ratios(rows) + _hours(settings, rows)
+
+
+def quantities(settings: Settings, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return T1, T2 and T10 of the 8 B shape: share trained, QLoRA's memory, seconds of training.
+
+    Seconds are those of LoRA, from the smallest to the largest training set, over all lengths.
+    """
+    big = [row for row in rows if row["shape"] == BIG]
+    lora = [row for row in big if row["method"] == "lora"]
+    ratios = [row["memory_qlora_over_lora"] for row in _memory_ratios(big)]
+    seconds = [3600 * row["hours"] for row in _hours(settings, lora)]
+    found = {
+        "trainable_share": span({row["trainable_share"] for row in lora}, "share", BIG),
+        "memory_qlora_over_lora": span(ratios, "ratio", BIG),
+        "training_seconds": span(seconds, "seconds", BIG),
+    }
+    return {name: one for name, one in found.items() if one is not None}
 
 
 def _memory_ratios(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
