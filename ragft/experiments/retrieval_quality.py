@@ -22,6 +22,7 @@ from ragft.experiments.retrieval_sets import (
     Searched,
     best_fusion,
     choices,
+    drawn,
     fusion_rows,
     search_rows,
 )
@@ -66,6 +67,8 @@ WHOLE, HELD = "whole", "held out"
 """All documents and questions; the half that nothing was trained on, searched by itself."""
 WEIGHTS = (1.0, 0.8, 0.6, 0.4, 0.3, 0.2, 0.1)
 """Of the reranker's scores beside those of the hybrid search, to choose from."""
+MOST = 300
+"""Questions on which the reranker's weight is chosen, drawn; all would take longer than the rest."""
 VERSION = 1
 """Raised when the meaning of a cell changes, so that older cells are not reused."""
 
@@ -300,7 +303,7 @@ class _Work:
         given = None if self.given is None else Reranker(self.given).model_hash
         what = {"cell": "rerank weight", "version": VERSION, "options": list(WEIGHTS)}
         what |= {"reranker": given or self.trained.key(name, "reranker", seed)}
-        what |= {"choice": self._choice_key, "depth": self.training.rerank_depth}
+        what |= {"choice": self._choice_key, "depth": self.training.rerank_depth, "most": MOST}
         return content_key(what)
 
     def _rerank_weight(self) -> float:
@@ -313,6 +316,7 @@ class _Work:
             import pandas as pd
 
             held = self.trained.halves(self.choose_on)[1]
+            asked = drawn(held, MOST)
             fusion, depth = self.chosen()
             index = HybridIndex(
                 chunk(held.documents, **self.chunking),
@@ -327,7 +331,7 @@ class _Work:
             means = []
             for weight in WEIGHTS:
                 index.rerank_weight = weight
-                means.append(search_rows(index, held)["ndcg"].mean())
+                means.append(search_rows(index, asked)["ndcg"].mean())
             return pd.DataFrame({"weight": WEIGHTS, "ndcg": means}), {}
 
         return self.records.cached(self._weight_key, compute)[0]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -99,6 +99,14 @@ def searched_set(
             "files belong together?"
         )
     return Searched(name, corpus.documents, asked, tuple(wanted), marks)
+
+
+def drawn(held: Searched, most: int, seed: int = 0) -> Searched:
+    """Return a collection with at most so many of its questions, drawn."""
+    order = np.random.default_rng(seed).permutation(len(held.questions))[:most]
+    kept = sorted(order.tolist())
+    questions = tuple(held.questions[n] for n in kept)
+    return replace(held, questions=questions, supporting=tuple(held.supporting[n] for n in kept))
 
 
 class Remembering:

@@ -18,6 +18,7 @@ from ragft.experiments.retrieval_sets import (
     Remembering,
     best_fusion,
     choices,
+    drawn,
     fusion_rows,
     scored_rows,
     search_rows,
@@ -423,3 +424,12 @@ def test_a_fusion_chosen_elsewhere_beats_both_on_real_text(name, tmp_path):
         for retriever in PLAIN
     }
     assert ndcg["hybrid"] > max(ndcg["bm25"], ndcg["dense"])
+
+
+def test_some_questions_are_drawn_with_their_documents():
+    held = made("one", 30)
+    few = drawn(held, 4)
+    wanted = dict(zip((q.id for q in held.questions), held.supporting, strict=True))
+    assert len(few.questions) == 4 and few.documents == held.documents
+    assert all(wanted[q.id] == ids for q, ids in zip(few.questions, few.supporting, strict=True))
+    assert drawn(held, 99) == held and drawn(held, 4) == few != drawn(held, 4, seed=1)
