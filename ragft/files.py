@@ -180,8 +180,14 @@ def build_folder(folder: str | Path, build: Callable[[Path], object]) -> Path:
     return folder
 
 
-def check_folder(folder: str | Path) -> Path:
+def check_folder(folder: str | Path, advice: str | None = None) -> Path:
     """Compare a sealed folder with its manifest.
+
+    Parameters
+    ----------
+    folder : str or Path
+    advice : str, optional
+        What to do about a damaged one, for the message; None: delete the folder.
 
     Raises
     ------
@@ -190,7 +196,7 @@ def check_folder(folder: str | Path) -> Path:
         file and says what to delete.
     """
     folder = Path(folder)
-    advice = f"delete the folder {folder} and run again to make it anew."
+    advice = advice or f"delete the folder {folder} and run again to make it anew."
     try:
         expected = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["sha256"]
         expected = dict(expected)
@@ -206,11 +212,22 @@ def check_folder(folder: str | Path) -> Path:
 
 
 @contextmanager
-def locked(path: str | Path) -> Iterator[None]:
+def locked(path: str | Path, busy: str | None = None) -> Iterator[None]:
     """Hold a lock file inside a `with` block; wait while another process (or thread) holds it.
 
     The kernel frees the lock when its holder ends, however it ends, so that none is ever left
     behind; the empty file stays. Without `fcntl` (Windows) there is no lock: run one process.
+
+    Parameters
+    ----------
+    path : str or Path
+    busy : str, optional
+        Do not wait where another holds it: this is then the message of the error.
+
+    Raises
+    ------
+    RagftError
+        The lock file cannot be written, or `busy` is given and another holds it.
     """
     try:
         import fcntl
@@ -222,7 +239,10 @@ def locked(path: str | Path) -> Iterator[None]:
         path.parent.mkdir(parents=True, exist_ok=True)
         file = open(path, "ab")
     with file:  # closing it frees the lock
-        fcntl.flock(file, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | (fcntl.LOCK_NB if busy else 0))
+        except BlockingIOError as error:
+            raise RagftError(busy) from error
         yield
 
 

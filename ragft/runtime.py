@@ -96,11 +96,18 @@ def timed(work: Callable[[], Any], repeats: int, warm: int) -> list[float]:
     return found
 
 
-def multiplies_bf16() -> bool:
-    """Tell whether this machine multiplies bfloat16 matrices in hardware."""
+@cache
+def multiplies_bf16(device: str = "auto") -> bool:
+    """Tell whether this machine multiplies bfloat16 matrices in hardware.
+
+    Parameters
+    ----------
+    device : {'auto', 'cpu'}
+        'auto' asks the GPU where there is one.
+    """
     import torch
 
-    if torch.cuda.is_available():
+    if device != "cpu" and torch.cuda.is_available():
         return torch.cuda.is_bf16_supported(including_emulation=False)
     told = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
     return any(getattr(torch.cpu, name, lambda: False)() for name in told)

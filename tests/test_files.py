@@ -183,9 +183,16 @@ def test_lock_of_a_killed_process_is_free(tmp_path):
         assert holder.stdout.readline() == b"held\n"
         with open(path, "ab") as file, pytest.raises(BlockingIOError):
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with pytest.raises(RagftError, match="^somebody else has it$"):
+            with files.locked(path, busy="somebody else has it"):
+                pytest.fail("held twice")
     finally:
         holder.kill()
         holder.communicate()
     start = time.monotonic()
-    with files.locked(path):
+    with files.locked(path), pytest.raises(RagftError, match="held here"):
         assert time.monotonic() - start < 30
+        with files.locked(path, busy="held here"):
+            pytest.fail("held twice")
+    with files.locked(path, busy="held here"):
+        pass

@@ -68,7 +68,7 @@ WHOLE, HELD = "whole", "held out"
 WEIGHTS = (1.0, 0.8, 0.6, 0.4, 0.3, 0.2, 0.1)
 """Of the reranker's scores beside those of the hybrid search, to choose from."""
 MOST = 300
-"""Questions on which the reranker's weight is chosen, drawn; all would take longer than the rest."""
+"""Questions, drawn, on which the reranker's weight is chosen; all would take far too long."""
 VERSION = 1
 """Raised when the meaning of a cell changes, so that older cells are not reused."""
 

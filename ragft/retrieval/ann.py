@@ -1,13 +1,14 @@
 """Vector indexes of several kinds behind one search: exact, HNSW and IVF, with their recall.
 
-Approximate kinds give up a little recall for time. Which passages, filters and days there are
-lives in `index`, which searches exactly; exact search itself lives in `dense`.
+Approximate kinds give up a little recall for time. Which kind an index of passages takes, and what
+of it may be found, lives in `neighbours`; exact search itself in `dense`.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -45,12 +46,6 @@ class VectorIndex:
     kind : {'exact', 'hnsw', 'ivf'}
     tuning : Tuning, optional
 
-    Attributes
-    ----------
-    bytes : int
-        Memory that the index takes, vectors included; for 'hnsw' and 'ivf' computed from its
-        shape.
-
     Raises
     ------
     RagftError
@@ -68,33 +63,95 @@ class VectorIndex:
                 f"vector index: vectors must have the shape (n, d), not {vectors.shape}"
             )
         self.kind, self.tuning = kind, tuning or Tuning()
-        self.vectors = np.ascontiguousarray(vectors, dtype=np.float32)
-        self.bytes = index_bytes(len(vectors), vectors.shape[1], kind, self.tuning)
-        if kind != "exact":
-            check_memory(self.bytes, f"an {kind} index of {len(vectors):,} vectors")
-            self._index = self._build()
+        self.dimension = vectors.shape[1]
+        if kind == "exact":
+            self.vectors = np.ascontiguousarray(vectors, dtype=np.float32)
+            return
+        check_memory(
+            index_bytes(len(vectors), self.dimension, kind, self.tuning),
+            f"an {kind} index of {len(vectors):,} vectors",
+        )
+        self._index = self._build(np.ascontiguousarray(vectors, dtype=np.float32))
 
-    def _build(self) -> Any:
+    def __len__(self) -> int:
+        return len(self.vectors) if self.kind == "exact" else self._index.ntotal
+
+    @property
+    def bytes(self) -> int:
+        """Memory that the index takes, vectors included; computed from its shape."""
+        return index_bytes(len(self), self.dimension, self.kind, self.tuning)
+
+    def _build(self, vectors: np.ndarray) -> Any:
         import faiss
 
-        count, dimension = self.vectors.shape
+        count = len(vectors)
         if self.kind == "hnsw":
-            index = faiss.IndexHNSWFlat(dimension, self.tuning.links, faiss.METRIC_INNER_PRODUCT)
+            links = self.tuning.links
+            index = faiss.IndexHNSWFlat(self.dimension, links, faiss.METRIC_INNER_PRODUCT)
             index.hnsw.efConstruction = self.tuning.build_width
-            index.hnsw.efSearch = self.tuning.search_width
         else:
-            lists = centres(count)
-            flat = faiss.IndexFlatIP(dimension)
-            index = faiss.IndexIVFFlat(flat, dimension, lists, faiss.METRIC_INNER_PRODUCT)
+            flat = faiss.IndexFlatIP(self.dimension)
+            index = faiss.IndexIVFFlat(
+                flat, self.dimension, centres(count), faiss.METRIC_INNER_PRODUCT
+            )
             # The centres need no more than faiss's own least sample; all of a million take minutes.
             index.cp.max_points_per_centroid = 64
             index.cp.min_points_per_centroid = 1
-            index.nprobe = min(self.tuning.probes, lists)
             if count:
-                index.train(self.vectors)
+                index.train(vectors)
         if count:
-            index.add(self.vectors)
+            index.add(vectors)
+        self._set_width(index)
         return index
+
+    def _set_width(self, index: Any) -> None:
+        if self.kind == "hnsw":
+            index.hnsw.efSearch = self.tuning.search_width
+        else:
+            index.nprobe = min(self.tuning.probes, index.nlist)
+
+    def add(self, vectors: np.ndarray) -> None:
+        """Take in further vectors, whose row numbers follow; only for 'hnsw' and 'ivf'.
+
+        The centres of 'ivf' stay where they are.
+        """
+        self._index.add(np.ascontiguousarray(vectors, dtype=np.float32))
+
+    def widen(self) -> None:
+        """Let every search do twice the work from now on, and find more; not for 'exact'."""
+        self.tuning = replace(
+            self.tuning,
+            search_width=2 * self.tuning.search_width,
+            probes=2 * self.tuning.probes,
+        )
+        self._set_width(self._index)
+
+    def write(self, path: Path) -> None:
+        """Write an approximate index, its vectors included, as faiss does."""
+        import faiss
+
+        faiss.write_index(self._index, str(path))
+
+    @classmethod
+    def read(cls, path: Path, kind: str, tuning: Tuning) -> VectorIndex:
+        """Read what `write` wrote; the file must be known to be that, as faiss checks little.
+
+        Raises
+        ------
+        RagftError
+            faiss cannot read it.
+        """
+        import faiss
+
+        made = cls.__new__(cls)
+        made.kind, made.tuning = kind, tuning
+        try:
+            made._index = faiss.read_index(str(path))
+        except RuntimeError as error:
+            raise RagftError(f"{path}: faiss {faiss.__version__} cannot read it.") from error
+        made.dimension = made._index.d
+        made._set_width(made._index)
+        return made
 
     def search(self, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the rows with the highest inner products, best first, and these.
@@ -111,7 +168,7 @@ class VectorIndex:
             −1 where an approximate index found fewer.
         scores : ndarray of float32, the same shape
         """
-        k = min(k, len(self.vectors))
+        k = min(k, len(self))
         if not k or not len(queries):
             return np.empty((len(queries), k), np.int64), np.empty((len(queries), k), np.float32)
         if self.kind == "exact":

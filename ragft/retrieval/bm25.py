@@ -5,12 +5,14 @@ Words in, scores out; passages, filters and dates live in `retrieval.index`.
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from types import SimpleNamespace
 
 import numpy as np
 
+from ragft.retrieval.counting import counted
 from ragft.retrieval.topk import top_k as best
 from ragft.types import RagftError
 
@@ -20,6 +22,7 @@ for once, as one number a document, which is added several times faster than pos
 MOST_COLUMNS = 64
 """Common terms whose scores are kept so."""
 _TOKEN = re.compile(r"\w+(?:\.\w+)*")
+_INNER_DOT = re.compile(r"\.\w")
 
 
 def tokenize(text: str) -> list[str]:
@@ -39,14 +42,32 @@ def tokenize(text: str) -> list[str]:
     >>> tokenize("SVC of sklearn.svm, n_jobs=3.5")
     ['svc', 'of', 'sklearn.svm', 'sklearn', 'svm', 'n_jobs', 'n', 'jobs', '3.5']
     """
+    text = text.lower()
+    words = _TOKEN.findall(text)
+    if "_" not in text and not _INNER_DOT.search(text):
+        return words
     tokens: list[str] = []
-    for word in _TOKEN.findall(text.lower()):
+    for word in words:
         tokens.append(word)
         if ("." in word or "_" in word) and not word.replace(".", "").isdigit():
             dotted = word.split(".")
             tokens += [part for part in dotted if part != word]
             tokens += [bit for part in dotted if "_" in part for bit in part.split("_") if bit]
     return tokens
+
+
+@dataclass(frozen=True)
+class Postings:
+    """The scores of every word in every document that has it, as compressed sparse columns."""
+
+    words: Mapping[str, int]
+    """Each word's column."""
+    data: np.ndarray
+    """Scores, float64, column after column."""
+    indices: np.ndarray
+    """The document of each score, ascending within a column."""
+    indptr: np.ndarray
+    """Where each column begins, and where the last one ends."""
 
 
 class BM25:
@@ -64,6 +85,7 @@ class BM25:
     epsilon : float
         Share of the mean inverse document frequency that very common terms get.
     backend : {'bm25s', 'rank_bm25'}
+        'bm25s' scores words when it indexes them, as that library does (see `counting`);
         'rank_bm25' is the slow reference; the scores are the same.
 
     Raises
@@ -113,10 +135,33 @@ class BM25:
         RagftError
             A document is a string that was not tokenised.
         """
-        make = _bm25s_index if self.backend == "bm25s" else _rank_bm25_index
+        make = _counted_index if self.backend == "bm25s" else _rank_bm25_index
         documents = (_checked(tokens, "document") for tokens in tokenised)
         self._n, self._index = make(documents, self.k1, self.b, self.epsilon)
         self._columns: dict[int, np.ndarray] = {}
+        return self
+
+    def postings(self) -> Postings:
+        """Return what was fitted, to be written down; `restored` takes it back.
+
+        Raises
+        ------
+        RagftError
+            Nothing is fitted, or by the slow reference.
+        """
+        if self._n is None or self.backend != "bm25s":
+            raise RagftError("BM25: only what bm25s has fitted has postings; call fit(tokenised).")
+        if self._index is None:
+            return Postings({}, np.empty(0), np.empty(0, np.int64), np.zeros(1, np.int64))
+        arrays = (np.asarray(self._index.scores[name]) for name in ("data", "indices", "indptr"))
+        return Postings(self._index.vocab_dict, *arrays)
+
+    def restored(self, documents: int, postings: Postings) -> BM25:
+        """Take what `postings` gave for so many documents, in place of `fit`."""
+        self._n, self._columns = documents, {}
+        scores = {"data": postings.data, "indices": postings.indices, "indptr": postings.indptr}
+        held = SimpleNamespace(vocab_dict=dict(postings.words), scores=scores)
+        self._index = held if postings.words else None
         return self
 
     def scores(self, query_tokens: Sequence[str], out: np.ndarray | None = None) -> np.ndarray:
@@ -127,7 +172,7 @@ class BM25:
         query_tokens : sequence of str
             A token that occurs twice counts twice; unknown ones count 0; may be empty.
         out : ndarray of float64, shape (documents,), optional
-            Memory for the scores; bm25s alone uses it.
+            Memory for the scores; the slow reference does not use it.
 
         Returns
         -------
@@ -150,8 +195,10 @@ class BM25:
                 return np.nan_to_num(self._index.get_scores(tokens), nan=0.0)
         known = self._index.vocab_dict
         total = np.empty(self._n) if out is None else out
-        total.fill(0)
-        for term in [known[t] for t in tokens if t in known]:
+        terms = [known[t] for t in tokens if t in known]
+        first = self._columns.get(terms[0]) if terms else None
+        total[:] = 0 if first is None else first
+        for term in terms if first is None else terms[1:]:
             self._add(term, total)
         return total
 
@@ -212,29 +259,16 @@ def _checked(tokens: Sequence[str], what: str) -> list[str]:
 
 
 # Both makers return the number of documents and the index: None without a single token, when
-# there is nothing to index and both libraries would divide by zero.
+# there is nothing to index and a mean over all words would divide by zero.
 
 
-def _bm25s_index(documents: Iterable[list[str]], k1: float, b: float, epsilon: float):
-    import bm25s
-
-    # Numbers in place of words as they come: 10^5 documents hold millions of equal strings.
-    vocabulary: dict[str, int] = {}
-    ids = [[vocabulary.setdefault(t, len(vocabulary)) for t in tokens] for tokens in documents]
-    if not vocabulary:
-        return len(ids), None
-    # Indexed with an idf that is never 0 (as bm25s' own Robertson idf is for common terms),
-    # so that each term's column can then be rescaled to the idf wanted. float64: the default
-    # float32 would change the order of close scores.
-    index = bm25s.BM25(
-        k1=k1, b=b, method="atire", idf_method="lucene", dtype="float64", backend="numpy"
-    )
-    index.index((ids, vocabulary), create_empty_token=False, show_progress=False)
-    frequency = np.diff(index.scores["indptr"])
-    n = len(ids)
-    lucene = np.array([math.log(1 + (n - df + 0.5) / (df + 0.5)) for df in frequency.tolist()])
-    index.scores["data"] *= np.repeat(_okapi_idf(frequency, n, epsilon) / lucene, frequency)
-    return n, index
+def _counted_index(documents: Iterable[Sequence[str]], k1: float, b: float, epsilon: float):
+    n, words, scores = counted(documents, k1, b)
+    if not words:
+        return n, None
+    frequency = np.diff(scores["indptr"])
+    scores["data"] *= np.repeat(_okapi_idf(frequency, n, epsilon), frequency)
+    return n, SimpleNamespace(vocab_dict=words, scores=scores)
 
 
 def _okapi_idf(frequency: np.ndarray, n: int, epsilon: float) -> np.ndarray:

@@ -16,14 +16,14 @@ from typing import Any
 import numpy as np
 
 from ragft import models
-from ragft.retrieval import embedding_model
+from ragft.retrieval import embedding_model, first_look
 from ragft.retrieval.topk import top_k as best
 from ragft.retrieval.vector_cache import VectorCache
 from ragft.types import RagftError
 
 DTYPES = ("float32", "bfloat16")
-_SLAB = 2048
-"""Texts embedded between two writes to the cache: what a killed process can lose."""
+SLAB = 2048
+"""Texts embedded between two writes to the disk: what a killed process can lose."""
 _BLOCK = 2**24
 """Scores held in memory at once (64 MiB)."""
 _PARTS = 8
@@ -51,6 +51,9 @@ class Embedder:
     dtype : {'float32', 'bfloat16'}
         Of the arithmetic. 'bfloat16' is about twice as quick on processors that know it, and its
         vectors differ a little (cosine .9999 to those of 'float32'), and between machines.
+    compiled : bool
+        Let torch compile the model, which takes tens of seconds at the first texts and a C++
+        compiler; worth it for many texts on processors whose matrix units outrun the rest (AMX).
 
     Attributes
     ----------
@@ -74,6 +77,7 @@ class Embedder:
         batch_size: int | None = None,
         device: str | None = None,
         dtype: str = "float32",
+        compiled: bool = False,
     ) -> None:
         if dtype not in DTYPES:
             raise RagftError(f"Embedder: dtype={dtype!r}; choose {' or '.join(DTYPES)}.")
@@ -81,7 +85,7 @@ class Embedder:
             raise RagftError(f"Embedder: batch_size must be at least 1, not {batch_size!r}.")
         self.folder = embedding_model.model_folder(model)
         self.batch_size = batch_size
-        self.device, self.dtype = device, dtype
+        self.device, self.dtype, self.compiled = device, dtype, compiled
         self.embedded = 0
         self.truncated = 0
         self._cache_folder = cache
@@ -98,6 +102,11 @@ class Embedder:
     def dimension(self) -> int:
         """Length of a vector."""
         return self._model.encode([""], show_progress_bar=False).shape[1]
+
+    @property
+    def remembers(self) -> bool:
+        """Whether vectors are kept on disk, so that nobody else need keep unfinished work."""
+        return self._cache_folder is not None
 
     @property
     def bytes(self) -> int:
@@ -121,7 +130,8 @@ class Embedder:
 
     @property
     def _model(self):
-        return embedding_model.load(self.folder.resolve(), self.device)
+        load = embedding_model.load_compiled if self.compiled else embedding_model.load
+        return load(self.folder.resolve(), self.device)
 
     @cached_property
     def _cache(self) -> VectorCache | None:
@@ -157,8 +167,8 @@ class Embedder:
         unique = list(dict.fromkeys(texts))
         known = cache.get(unique) if cache and unique else {}
         missing = [text for text in unique if text not in known]
-        for start in range(0, len(missing), _SLAB):
-            slab = missing[start : start + _SLAB]
+        for start in range(0, len(missing), SLAB):
+            slab = missing[start : start + SLAB]
             made = dict(zip(slab, self._forward(slab), strict=True))
             if cache:
                 cache.put(made)
@@ -205,7 +215,11 @@ class Embedder:
 
 
 def inner_product_search(
-    queries: np.ndarray, vectors: np.ndarray, k: int, rows: np.ndarray | None = None
+    queries: np.ndarray,
+    vectors: np.ndarray | Sequence[np.ndarray],
+    k: int,
+    rows: np.ndarray | None = None,
+    at: np.ndarray | None = None,
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield for each query the rows with the highest inner products, best first.
 
@@ -215,10 +229,14 @@ def inner_product_search(
     ----------
     queries : ndarray of float32, shape (q, d)
     vectors : ndarray of float32, shape (n, d)
+        Or several such arrays, whose rows follow each other; none is copied.
     k : int
         More than there are rows gives all of them.
     rows : ndarray of int, shape (m,), optional
         Ascending row numbers that may be found; None allows all.
+    at : ndarray of int, optional
+        What is searched is then a list of items, and this the row of each one's vector; `rows`,
+        `n` and what is found count items.
 
     Yields
     ------
@@ -230,13 +248,52 @@ def inner_product_search(
 
     # By torch, whose threads the language model uses too: numpy's own go on spinning for a while
     # after a product, and halve the speed of whatever comes next on a machine of few cores.
-    asked, held = (torch.from_numpy(np.asarray(x, np.float32)) for x in (queries, vectors))
-    block = max(1, _BLOCK // max(1, len(vectors)))
+    arrays = [vectors] if isinstance(vectors, np.ndarray) else vectors
+    asked, *held = (torch.from_numpy(np.asarray(x, np.float32)) for x in (queries, *arrays))
+    chosen = rows if at is None else at if rows is None else at[rows]
+    block = max(1, _BLOCK // max(1, sum(map(len, arrays))))
     for start in range(0, len(queries), block):
-        for scores in _products(asked[start : start + block], held):
-            allowed = scores if rows is None else scores[rows]
-            found = best(allowed, k)
-            yield (found if rows is None else rows[found]), allowed[found]
+        part = asked[start : start + block]
+        pays = first_look.pays(len(part), sum(map(len, held)), k)
+        ranked = (_after_a_look if pays else _compared)(part, held, k, chosen)
+        for items, scores in ranked:
+            yield (items if rows is None else rows[items]), scores
+
+
+def _compared(
+    asked: Any, held: Sequence[Any], k: int, chosen: np.ndarray | None
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield for each query its best items and their scores, all of them compared."""
+    made = [_products(asked, part) for part in held]
+    for scores in made[0] if len(made) == 1 else np.concatenate(made, axis=1):
+        allowed = scores if chosen is None else scores[chosen]
+        found = best(allowed, k)
+        yield found, allowed[found]
+
+
+def _after_a_look(
+    asked: Any, held: Sequence[Any], k: int, chosen: np.ndarray | None
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield the same, those compared that a quicker look cannot rule out."""
+    arrays = [part.numpy() for part in held]
+    looked = first_look.candidates(asked, held, k, chosen)
+    for query, items in zip(asked.numpy(), looked, strict=True):
+        scores = np.vecdot(rows_of(arrays, items if chosen is None else chosen[items]), query)
+        found = best(scores, k)
+        yield items[found], scores[found]
+
+
+def rows_of(blocks: Sequence[np.ndarray], rows: np.ndarray) -> np.ndarray:
+    """Return rows of several arrays that follow each other, as one array in memory."""
+    if len(blocks) == 1:
+        return np.asarray(blocks[0][rows], dtype=np.float32)
+    made = np.empty((len(rows), blocks[0].shape[1]), dtype=np.float32)
+    begin = 0
+    for block in blocks:
+        here = (rows >= begin) & (rows < begin + len(block))
+        made[here] = block[rows[here] - begin]
+        begin += len(block)
+    return made
 
 
 def _products(asked: Any, held: Any) -> np.ndarray:
@@ -247,6 +304,8 @@ def _products(asked: Any, held: Any) -> np.ndarray:
     """
     import torch
 
+    if len(asked) == 1 and torch.get_num_threads() == 1:
+        return np.vecdot(held.numpy(), asked.numpy())[None]  # one core reads faster row by row
     size = len(held) // _PARTS
     if size < _SMALLEST:
         return (asked @ held.T).numpy()

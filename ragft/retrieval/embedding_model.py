@@ -9,6 +9,8 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
+import os
+import shutil
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -92,6 +94,28 @@ def load(folder: Path, device: str | None = None) -> SentenceTransformer:
             f"embedding model {folder}: cannot be loaded ({type(error).__name__}: {error}); "
             "copy the whole model folder again."
         ) from error
+
+
+@lru_cache(maxsize=2)
+def load_compiled(folder: Path, device: str | None = None) -> SentenceTransformer:
+    """Load a model of its own whose network torch compiles at its first texts: tens of seconds.
+
+    Raises
+    ------
+    RagftError
+        There is no C++ compiler, which torch needs for that.
+    """
+    import torch
+
+    if not any(map(shutil.which, (os.environ.get("CXX") or "g++", "clang++"))):
+        raise RagftError(
+            f"embedding model {folder}: compiling it needs a C++ compiler (g++ or clang++); "
+            "install one, or embed without compiled=True."
+        )
+    model = load.__wrapped__(folder, device)
+    # Batches differ in length: without `dynamic` each length would be compiled anew.
+    model[0].auto_model = torch.compile(model[0].auto_model, dynamic=True)
+    return model
 
 
 def lower_half(model: str | Path = "auto") -> Path:

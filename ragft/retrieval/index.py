@@ -1,33 +1,44 @@
 """One searchable index over passages: BM25, dense vectors, or both fused, and a reranker.
 
 `upsert / delete / search` is the seam where a server could take over. How a search goes through
-its stages lives in `searching`; what is done with the hits in `arms`.
+its stages lives in `searching`, the vectors in `vectors`, an index in a folder in `saved`; what is
+done with the hits in `arms`.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ragft.retrieval.bm25 import BM25, tokenize
-from ragft.retrieval.dense import Embedder, inner_product_search
+from ragft.retrieval.bm25 import BM25, Postings, tokenize
+from ragft.retrieval.dense import Embedder
 from ragft.retrieval.filters import Filter
 from ragft.retrieval.fusion import Fusion
+from ragft.retrieval.neighbours import AUTO
 from ragft.retrieval.parts import (
     RETRIEVERS,
     EmbedsTexts,
     Found,
     ScoresPairs,
     Timings,
+    check_model,
     searched_text,
     timed,
 )
 from ragft.retrieval.searching import Searching
+from ragft.retrieval.slabs import embed_in_slabs
 from ragft.retrieval.topk import top_k as best
+from ragft.retrieval.vector_cache import VectorCache
+from ragft.retrieval.vectors import Vectors
 from ragft.runtime import cache_dir
 from ragft.types import Passage, RagftError, RefreshCost
+
+if TYPE_CHECKING:
+    from ragft.retrieval.saved import SavedIndex
 
 __all__ = ["RETRIEVERS", "EmbedsTexts", "HybridIndex", "searched_text"]
 
@@ -54,11 +65,22 @@ class HybridIndex(Searching):
         Orders the first candidates anew.
     rerank_depth, rerank_weight
         How many of them, and how much its scores count beside those before; see `Searching`.
+    kind : {'auto', 'exact', 'hnsw', 'ivf'}
+        How vectors are searched. 'auto' compares every one up to `neighbours.EXACT_UP_TO` of
+        them, and is 'ivf' beyond; `recall` says what an approximate kind finds. Where a filter
+        leaves a part of the passages, each of those is compared, whatever the kind.
+
+    Attributes
+    ----------
+    about : dict
+        What is known of how the passages were made, such as the parameters of chunking; see
+        `save`.
 
     Raises
     ------
     RagftError
-        Unknown retriever, a depth below 1, a weight out of range.
+        Unknown retriever or kind, a depth below 1, a weight out of range; a kind that needs faiss
+        where it is not installed.
 
     Examples
     --------
@@ -80,6 +102,7 @@ class HybridIndex(Searching):
         reranker: ScoresPairs | None = None,
         rerank_depth: int = 50,
         rerank_weight: float = 1.0,
+        kind: str = AUTO,
     ) -> None:
         super().__init__(
             retriever,
@@ -90,12 +113,91 @@ class HybridIndex(Searching):
             rerank_weight,
         )
         self._embedder = embedder
+        self.about: dict[str, Any] = {}
+        self.vectors = Vectors(kind)
+        self._model = ""  # that made the vectors which were read; '' for none
         self._passages: dict[str, Passage] = {}
-        self._vectors = np.empty((0, 0), dtype=np.float32)
-        self._row_of: dict[str, int] = {}
         self._bm25: BM25 | None = None
         self._stale = True
         self.upsert(passages)
+
+    @classmethod
+    def load(
+        cls, folder: str | Path, *, embedder: EmbedsTexts | None = None, **options: Any
+    ) -> HybridIndex:
+        """Read an index that `save` wrote; later changes of it stay in memory.
+
+        Parameters
+        ----------
+        folder : str or path
+        embedder : Embedder, optional
+            Of the model that its vectors were made with; made when first needed where None.
+        **options
+            depth, rrf_k, fusion, reranker, rerank_depth, rerank_weight and kind, as for a new
+            index; the retriever is that of the folder.
+
+        Raises
+        ------
+        RagftError
+            There is no index; a file of it is missing or was changed, which is named; it was made
+            with another embedding model or by another version: then it says how to build it again.
+        """
+        from ragft.retrieval.saved import load
+
+        return load(folder, embedder, options)
+
+    @classmethod
+    def open(
+        cls,
+        folder: str | Path,
+        *,
+        embedder: EmbedsTexts | None = None,
+        about: Mapping[str, Any] | None = None,
+        **options: Any,
+    ) -> SavedIndex:
+        """Open an index that lives in a folder, or begin one there: each change is written.
+
+        Parameters
+        ----------
+        folder : str or path
+        embedder
+            As for `load`.
+        about : mapping, optional
+            How the passages are made; refused where the index was begun with something else.
+        **options
+            As for `load`, and the retriever, which is refused where it is not the folder's.
+
+        Raises
+        ------
+        RagftError
+            As for `load`; files that are no index lie there.
+        """
+        from ragft.retrieval.saved import SavedIndex
+
+        return SavedIndex(folder, embedder=embedder, about=about, **options)
+
+    def save(self, folder: str | Path, about: Mapping[str, Any] | None = None) -> Path:
+        """Write the index into a folder; one that is there already is replaced as a whole.
+
+        Parameters
+        ----------
+        folder : str or path
+        about : mapping, optional
+            How the passages were made, such as the parameters of chunking; None: `self.about`.
+
+        Returns
+        -------
+        Path
+            The folder, for `load` and `open`.
+
+        Raises
+        ------
+        RagftError
+            It holds something else, another process is writing it, or the disk is full.
+        """
+        from ragft.retrieval.saved import save
+
+        return save(self, folder, self.about if about is None else about)
 
     def __len__(self) -> int:
         return len(self._passages)
@@ -109,13 +211,24 @@ class HybridIndex(Searching):
     def bytes(self) -> float:
         """Memory of vectors and postings; NaN where the postings' is not known."""
         postings = 0.0 if self._bm25 is None else self._bm25.bytes
-        return self._vectors.nbytes + postings
+        return self.vectors.bytes + postings
+
+    @property
+    def recall(self) -> float:
+        """Share of the true neighbours that the search among vectors finds; 1.0 where exact.
+
+        Measured when an approximate index is built, see `neighbours.Neighbours.measure`.
+        """
+        self.build()
+        return self.vectors.recall
 
     @property
     def embedder(self) -> EmbedsTexts:
         """The embedder, made now if there was none."""
         if self._embedder is None:
-            self._embedder = Embedder(cache=cache_dir() / "vectors")
+            made = Embedder(cache=cache_dir() / "vectors")
+            check_model(made, self._model, "index")
+            self._embedder = made
         return self._embedder
 
     def upsert(self, passages: Iterable[Passage]) -> RefreshCost:
@@ -134,27 +247,69 @@ class HybridIndex(Searching):
         RagftError
             One id twice in the same call; then nothing is taken in.
         """
-        start = time.perf_counter()
-        given = list(passages)
-        new = {p.id: p for p in given if self._passages.get(p.id) != p}
-        if len({p.id for p in given}) < len(given):
-            raise RagftError("index: upsert was given two passages with one id.")
-        embedded, size = 0, sum(len(p.text.encode()) for p in new.values())
-        if self.retriever != "bm25":
-            embedded, vector_bytes = self._embed(searched_text(p) for p in new.values())
-            size += vector_bytes
-        self._passages.update(new)
-        self._stale |= bool(new)
-        return RefreshCost(time.perf_counter() - start, embedded, bytes_written=size)
+        return self._change((), passages)
 
     def delete(self, doc_ids: str | Iterable[str]) -> RefreshCost:
         """Remove all passages of some documents; ids without any passage here change nothing."""
+        return self._change(doc_ids, ())
+
+    def replace(self, doc_ids: str | Iterable[str], passages: Iterable[Passage]) -> RefreshCost:
+        """Remove documents and take in passages, in one step: no search sees the one alone.
+
+        Raises
+        ------
+        RagftError
+            As `upsert`; then nothing is removed either.
+        """
+        return self._change(doc_ids, passages)
+
+    def _change(self, doc_ids: str | Iterable[str], passages: Iterable[Passage]) -> RefreshCost:
         start = time.perf_counter()
-        gone = {doc_ids} if isinstance(doc_ids, str) else set(doc_ids)
-        kept = {i: p for i, p in self._passages.items() if p.doc_id not in gone}
-        self._stale |= len(kept) < len(self._passages)
+        given, gone = list(passages), {doc_ids} if isinstance(doc_ids, str) else set(doc_ids)
+        if len({p.id for p in given}) < len(given):
+            raise RagftError("index: upsert was given two passages with one id.")
+        left = {p.doc_id for p in self._passages.values() if p.doc_id in gone} if gone else set()
+        kept = self._passages
+        if left:
+            kept = {i: p for i, p in kept.items() if p.doc_id not in left}
+        new = {p.id: p for p in given if kept.get(p.id) != p}
+        if not left and not new:
+            return RefreshCost(time.perf_counter() - start)
+        texts, vectors, embedded = self._embed(new.values())
+        self._written(left, new, texts, vectors)
+        if texts:
+            self.vectors.add(texts, vectors)
         self._passages = kept
-        return RefreshCost(time.perf_counter() - start)
+        self._passages.update(new)
+        self._bm25, self._stale = None, True
+        size = sum(len(p.text.encode("utf-8", "surrogatepass")) for p in new.values())
+        seconds = time.perf_counter() - start
+        return RefreshCost(seconds, embedded, bytes_written=size + vectors.nbytes)
+
+    def _embed(self, passages: Iterable[Passage]) -> tuple[list[str], np.ndarray, int]:
+        """Return the texts that have no vector yet, theirs, and how many were really embedded."""
+        texts = []
+        if self.retriever != "bm25":
+            texts = self.vectors.missing(searched_text(p) for p in passages)
+        if not texts:
+            return texts, np.empty((0, self.vectors.dimension), dtype=np.float32), 0
+        before = self.embedder.embedded
+        vectors = embed_in_slabs(self.embedder, texts, self._unfinished(len(texts)))
+        self.vectors.check(vectors)
+        return texts, vectors, self.embedder.embedded - before
+
+    def _unfinished(self, count: int) -> VectorCache | None:
+        """Return where so many vectors are kept until their change is whole; here nowhere."""
+        return None
+
+    def _written(
+        self,
+        gone: Iterable[str],
+        new: Mapping[str, Passage],
+        texts: Sequence[str],
+        vectors: np.ndarray,
+    ) -> None:
+        """Write a change down before it is taken in; in memory alone there is nothing to do."""
 
     def build(self) -> RefreshCost:
         """Make the index ready for searching, which the next search would otherwise do.
@@ -166,33 +321,26 @@ class HybridIndex(Searching):
         if self._stale:
             passages = self.passages
             if self.retriever != "bm25" and passages:
-                self._compact(passages)
-            if self.retriever != "dense":
+                self.vectors.arrange([searched_text(p) for p in passages])
+            if self.retriever != "dense" and self._bm25 is None:
                 self._bm25 = BM25().fit(tokenize(searched_text(p)) for p in passages)
             self._ordered, self._filter = passages, Filter(passages)
             self._stale = False
+            self._built()
         return RefreshCost(time.perf_counter() - start)
+
+    def _built(self) -> None:
+        """Write down what building made; in memory alone there is nothing to do."""
 
     def _prepare(self, timings: Timings) -> None:
         if self._stale:
             with timed(timings, "build"):
                 self.build()
 
-    def _embed(self, texts: Iterable[str]) -> tuple[int, int]:
-        unseen = list(dict.fromkeys(t for t in texts if t not in self._row_of))
-        if not unseen:
-            return 0, 0
-        before = self.embedder.embedded
-        vectors = self.embedder.embed(unseen)
-        self._row_of.update((t, len(self._vectors) + i) for i, t in enumerate(unseen))
-        self._vectors = np.vstack([self._vectors.reshape(-1, vectors.shape[1]), vectors])
-        return self.embedder.embedded - before, vectors.nbytes
-
-    def _compact(self, passages: Sequence[Passage]) -> None:
-        """Bring the vectors into the order of the passages; those of texts that are gone go."""
-        texts = [searched_text(p) for p in passages]
-        self._vectors = self._vectors[[self._row_of[t] for t in texts]]
-        self._row_of = {t: i for i, t in enumerate(texts)}
+    def postings(self) -> Postings:
+        """Return the words of the index and their scores; without any word for 'dense'."""
+        self.build()
+        return (self._bm25 or BM25().fit([])).postings()
 
     def _lexical(self, queries: Sequence[str], k: int, rows: np.ndarray | None) -> Found:
         room = np.empty(len(self._bm25))  # for all queries: what is yielded is copied out of it
@@ -203,4 +351,5 @@ class HybridIndex(Searching):
             yield (found if rows is None else rows[found]), allowed[found]
 
     def _nearest(self, vectors: np.ndarray, k: int, rows: np.ndarray | None) -> Found:
-        return inner_product_search(vectors, self._vectors, k, rows)
+        self.vectors.check(vectors)
+        return self.vectors.search(vectors, k, rows)

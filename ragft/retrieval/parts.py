@@ -41,6 +41,55 @@ class ScoresPairs(Protocol):
         ...
 
 
+def model_of(embedder: EmbedsTexts) -> str:
+    """Return what tells an embedder's vectors from another's: its model's hash, else its class."""
+    return getattr(embedder, "model_hash", "") or type(embedder).__qualname__
+
+
+def check_model(embedder: EmbedsTexts, expected: str, what: str) -> None:
+    """Refuse an embedder whose vectors cannot be compared with those that are there.
+
+    Raises
+    ------
+    RagftError
+        Its model is not the expected one; '' expects none.
+    """
+    found = model_of(embedder)
+    if expected and found != expected:
+        raise RagftError(
+            f"{what}: the vectors were made by the model {expected[:16]!r}, not by this embedder's "
+            f"({found[:16]!r}); give that model's folder as Embedder(model=...), or build it again "
+            "from the passages with this one."
+        )
+
+
+def checked_vectors(vectors: np.ndarray, texts: Sequence[str]) -> np.ndarray:
+    """Return vectors as float32, if a search among them or with them can mean anything.
+
+    Raises
+    ------
+    RagftError
+        Not one vector a text; one that is not finite, which compares with nothing, or zero, which
+        is equally far from everything. The message shows its text.
+    """
+    found = np.asarray(vectors, dtype=np.float32)
+    if found.ndim != 2 or len(found) != len(texts):
+        raise RagftError(
+            f"embedder: {len(texts)} texts need an array of shape ({len(texts)}, dimension), and "
+            f"it gave one of shape {found.shape}."
+        )
+    # One sum a row: it is not finite if any number is not, and 0 only for zeros.
+    sums = np.einsum("ij,ij->i", found, found, dtype=np.float64)
+    bad = np.flatnonzero(~np.isfinite(sums) | (sums == 0))
+    if len(bad):
+        what = "zero" if sums[bad[0]] == 0 else "not finite"
+        raise RagftError(
+            f"embedder: the vectors of {len(bad)} of {len(texts)} texts are {what}, the first that "
+            f"of {texts[bad[0]][:60]!r}; is its model damaged?"
+        )
+    return found
+
+
 def searched_text(passage: Passage) -> str:
     """Return what is indexed of a passage: its document's title, if it has one, and its text."""
     return f"{passage.title}\n{passage.text}" if passage.title else passage.text

@@ -22,6 +22,7 @@ from ragft.retrieval.parts import (
     ScoresPairs,
     Timings,
     checked,
+    checked_vectors,
     hits_of,
     searched_text,
     telling,
@@ -219,7 +220,7 @@ class Searching(ABC):
         if self.retriever == "bm25":
             return None
         with timed(timings, "embed"):
-            return self.embedder.embed(queries, cached=False)
+            return checked_vectors(self.embedder.embed(queries, cached=False), queries)
 
     def _rankings(
         self, queries: Sequence[str], vectors: np.ndarray | None, k: int, rows: np.ndarray | None

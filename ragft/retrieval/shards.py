@@ -8,22 +8,22 @@ Changing a passage therefore means writing the shards again.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
-from datetime import date
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ragft import files
-from ragft.retrieval.bm25 import tokenize
+from ragft.retrieval import stored
+from ragft.retrieval.bm25 import Postings, tokenize
 from ragft.retrieval.candidates import Ranking
 from ragft.retrieval.dense import Embedder, inner_product_search
 from ragft.retrieval.filters import Filter
 from ragft.retrieval.fusion import Fusion
 from ragft.retrieval.index import HybridIndex
-from ragft.retrieval.parts import EmbedsTexts, Found, ScoresPairs, Timings
+from ragft.retrieval.parts import EmbedsTexts, Found, ScoresPairs, Timings, check_model, model_of
 from ragft.retrieval.searching import Searching
 from ragft.retrieval.topk import top_k as best
 from ragft.runtime import cache_dir
@@ -44,20 +44,16 @@ class Shard:
     passages: tuple[Passage, ...]
     vectors: np.ndarray
     """float32, shape (n, d); (0, 0) without."""
-    words: Mapping[str, int]
-    """Columns of the scores."""
-    data: np.ndarray
-    indices: np.ndarray
-    indptr: np.ndarray
-    """BM25's scores by word, as compressed sparse columns over the passages."""
+    postings: Postings
+    """BM25's scores by word, over the passages."""
 
     def scores(self, words: Sequence[str]) -> np.ndarray:
         """Return BM25's score of each passage, float64 of shape (n,)."""
-        scores = np.zeros(len(self.passages))
+        scores, held = np.zeros(len(self.passages)), self.postings
         # Word by word, as the whole index adds them up, so that sums agree to the last bit.
-        for column in (self.words[word] for word in words if word in self.words):
-            part = slice(self.indptr[column], self.indptr[column + 1])
-            scores[self.indices[part]] += self.data[part]
+        for column in (held.words[word] for word in words if word in held.words):
+            part = slice(held.indptr[column], held.indptr[column + 1])
+            scores[held.indices[part]] += held.data[part]
         return scores
 
     def rows(self, allowed: np.ndarray | None) -> np.ndarray | None:
@@ -101,7 +97,7 @@ def write_shards(
         "format": FORMAT,
         "retriever": index.retriever,
         "passages": len(index),
-        "model": getattr(index.embedder, "model_hash", "") if index.retriever != "bm25" else "",
+        "model": model_of(index.embedder) if index.retriever != "bm25" else "",
     }
 
     def build(temporary: Path) -> None:
@@ -155,8 +151,8 @@ class ShardedIndex(Searching):
         )
         self._embedder, self._model_hash = embedder, about["model"]
         if embedder is not None and self.retriever != "bm25":
-            self._check_model(embedder)
-        self.shards = tuple(_read(folder / name, name) for name in about["shards"])
+            check_model(embedder, self._model_hash, str(folder))
+        self.shards = tuple(_read(folder / n, n, seal) for n, seal in about["shards"].items())
         places = [(at, p) for s in self.shards for at, p in zip(s.positions, s.passages)]  # noqa: B905
         places.sort(key=lambda pair: pair[0])
         if [at for at, _ in places] != list(range(about["passages"])):
@@ -179,16 +175,10 @@ class ShardedIndex(Searching):
     def embedder(self) -> EmbedsTexts:
         """The embedder, made now if there was none."""
         if self._embedder is None:
-            self._embedder = Embedder(cache=cache_dir() / "vectors")
-            self._check_model(self._embedder)
+            made = Embedder(cache=cache_dir() / "vectors")
+            check_model(made, self._model_hash, "shards")
+            self._embedder = made
         return self._embedder
-
-    def _check_model(self, embedder: EmbedsTexts) -> None:
-        if getattr(embedder, "model_hash", "") != self._model_hash:
-            raise RagftError(
-                f"shards: their vectors were made by the model {self._model_hash[:16]!r}, not by "
-                "this embedder's; give that model's folder, or write the shards again."
-            )
 
     def _prepare(self, timings: Timings) -> None:
         pass
@@ -247,32 +237,26 @@ _LETTERS = set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_
 
 def _write(index: HybridIndex, rows: np.ndarray, out: Path) -> None:
     """Write the passages of one shard, with their vectors and BM25 scores."""
-    lines = (json.dumps(files.plain(index.passages[i]), ensure_ascii=False) for i in rows)
-    files.write_through(out / "passages.jsonl", "".join(f"{line}\n" for line in lines).encode())
+    stored.write_passages(out / stored.PASSAGES, (index.passages[i] for i in rows))
     np.save(out / "positions.npy", rows)
-    np.save(out / "vectors.npy", index._vectors[rows] if len(index._vectors) else index._vectors)
-    words, data, indices, indptr = _postings(index, rows)
-    files.write_through(out / "words.json", files.to_json(words).encode())
-    np.savez(out / "postings.npz", data=data, indices=indices, indptr=indptr)
+    stored.write_vectors(
+        out / stored.VECTORS, index.vectors.of(rows).shape, [index.vectors.of(rows)]
+    )
+    stored.write_postings(out, _postings(index, rows))
 
 
-def _postings(
-    index: HybridIndex, rows: np.ndarray
-) -> tuple[dict[str, int], np.ndarray, np.ndarray, np.ndarray]:
+def _postings(index: HybridIndex, rows: np.ndarray) -> Postings:
     """Cut the rows of a shard out of the scores of the whole; words that none has are left out."""
-    whole = None if index._bm25 is None else index._bm25._index
-    if whole is None:
-        return {}, np.empty(0), np.empty(0, np.int64), np.zeros(1, np.int64)
-    indices, data = np.asarray(whole.scores["indices"]), np.asarray(whole.scores["data"])
+    whole = index.postings()
     local = np.full(len(index), -1)
     local[rows] = np.arange(len(rows))
-    kept = local[indices] >= 0
-    starts = np.concatenate([[0], np.cumsum(kept)])[np.asarray(whole.scores["indptr"])]
+    kept = local[whole.indices] >= 0
+    starts = np.concatenate([[0], np.cumsum(kept)])[whole.indptr]
     used = np.flatnonzero(np.diff(starts))
     column = {int(old): new for new, old in enumerate(used)}
-    words = {w: column[i] for w, i in whole.vocab_dict.items() if i in column}
+    words = {w: column[i] for w, i in whole.words.items() if i in column}
     ends = np.concatenate([[0], starts[1:][used]])
-    return words, data[kept], local[indices[kept]], ends
+    return Postings(words, whole.data[kept], local[whole.indices[kept]], ends)
 
 
 def _read_list(folder: Path, expected: str | None) -> dict[str, Any]:
@@ -281,41 +265,23 @@ def _read_list(folder: Path, expected: str | None) -> dict[str, Any]:
         raise RagftError(f"{path}: is not the list that was written; its shards are not trusted.")
     try:
         about = json.loads(path.read_text("utf-8"))
-        known, shards = about["format"], dict(about["shards"])
+        known, about["shards"] = about["format"], dict(about["shards"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RagftError(
             f"{path}: missing or damaged ({error}); write the shards again."
         ) from error
     if known != FORMAT:
         raise RagftError(f"{path}: has format {known!r}, not {FORMAT}; write the shards again.")
-    for name, manifest in shards.items():
-        if files.sha256_file(folder / name / files.MANIFEST) != manifest:
-            raise RagftError(
-                f"{folder / name / files.MANIFEST}: is not the manifest that was written; the "
-                "shard is refused."
-            )
     return about
 
 
-def _read(folder: Path, name: str) -> Shard:
+def _read(folder: Path, name: str, manifest: str) -> Shard:
     """Read one shard, its files compared with their manifest first."""
-    files.check_folder(folder)
-    lines = (folder / "passages.jsonl").read_text("utf-8").splitlines()
-    with np.load(folder / "postings.npz", allow_pickle=False) as postings:
-        arrays = {key: postings[key] for key in ("data", "indices", "indptr")}
+    stored.check_sealed(folder, manifest, "the shard is refused; write the shards again.")
     return Shard(
         name,
         np.load(folder / "positions.npy", allow_pickle=False),
-        tuple(_passages(map(json.loads, lines))),
-        np.load(folder / "vectors.npy", allow_pickle=False),
-        json.loads((folder / "words.json").read_text("utf-8")),
-        **arrays,
+        stored.read_passages(folder / stored.PASSAGES),
+        np.load(folder / stored.VECTORS, mmap_mode="c", allow_pickle=False),
+        stored.read_postings(folder),
     )
-
-
-def _passages(rows: Iterator[dict[str, Any]]) -> Iterator[Passage]:
-    days = ("valid_from", "valid_to")
-    named = [f.name for f in fields(Passage) if f.name not in days]
-    for row in rows:
-        dates = {day: date.fromisoformat(row[day]) if row[day] else None for day in days}
-        yield Passage(**{name: row[name] for name in named}, **dates)

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import numpy as np
 
-_GROUP = 64
-"""Scores in a group, of which only the highest is compared with those of other groups."""
+_GROUP, _SMALLEST = 64, 4
+"""Scores in a group, at most and at least, of which only the highest is compared with those of
+other groups; where groups would be smaller, all scores are compared."""
 _MANY = 8
 """Groups to every place, at least; with fewer, many scores would reach the threshold."""
+_FEW = 16
+"""Where no more than one group of so many can hold any of the best, the others are not read."""
 
 
 def top_k(scores: np.ndarray, k: int) -> np.ndarray:
@@ -38,15 +41,33 @@ def top_k(scores: np.ndarray, k: int) -> np.ndarray:
     k = min(k, len(scores))
     if k == 0:
         return np.empty(0, dtype=np.int64)
-    candidates = np.flatnonzero(scores >= _threshold(scores, k))
+    candidates = contenders(scores, k)
     return candidates[np.argsort(-scores[candidates], kind="stable")[:k]]
 
 
-def _threshold(scores: np.ndarray, k: int) -> float:
-    """Return a score that at least k of the scores reach, and few more."""
-    groups = len(scores) // _GROUP
-    if groups < _MANY * k:
-        return np.partition(scores, len(scores) - k)[len(scores) - k]
+def contenders(scores: np.ndarray, k: int, margin: float = 0.0) -> np.ndarray:
+    """Return the positions, ascending, of the `k` highest scores and of a few more.
+
+    Parameters
+    ----------
+    scores : ndarray, shape (n,)
+        No NaN.
+    k : int
+        From 1 to `n`.
+    margin : float
+        Scores that are so much lower than the k-th highest are among them too.
+    """
+    size = min(_GROUP, len(scores) // (_MANY * k))
+    if size < _SMALLEST:
+        least = np.partition(scores, len(scores) - k)[len(scores) - k] - margin
+        return np.flatnonzero(scores >= least)
+    groups = len(scores) // size
     # At least k scores reach the k-th highest of the groups' maxima: k maxima do.
-    highest = np.maximum.reduce(scores[: groups * _GROUP].reshape(_GROUP, groups), axis=0)
-    return np.partition(highest, groups - k)[groups - k]
+    highest = np.maximum.reduce(scores[: groups * size].reshape(size, groups), axis=0)
+    least = np.partition(highest, groups - k)[groups - k] - margin
+    near = np.flatnonzero(highest >= least)
+    if len(near) * _FEW > groups:
+        return np.flatnonzero(scores >= least)
+    inside = (near + groups * np.arange(size)[:, None]).ravel()
+    places = np.concatenate([inside, np.arange(groups * size, len(scores))])
+    return places[scores[places] >= least]

@@ -171,3 +171,18 @@ def test_common_terms_score_alike_asked_once_or_often(most, monkeypatch):
         for query in (["w1"], ["w1", "w2", "w1"], ["w3", "w12", "w1"], [f"w{n}" for n in range(9)]):
             np.testing.assert_allclose(ours.scores(query), reference.get_scores(query), atol=1e-9)
     assert len(ours._columns) <= most and bool(ours._columns) == bool(most)
+
+
+@pytest.mark.parametrize("documents", [[["a", "b"], [], ["b", "c", "b"]], [[], []], []])
+def test_postings_restore_what_was_fitted(documents):
+    fitted = BM25().fit(documents)
+    again = BM25().restored(len(documents), fitted.postings())
+    assert len(again) == len(fitted) and again.bytes == fitted.bytes
+    for query in (["a"], ["b", "b"], ["never"], []):
+        np.testing.assert_array_equal(again.scores(query), fitted.scores(query))
+
+
+def test_only_what_is_fitted_has_postings():
+    for bm25 in (BM25(), BM25(backend="rank_bm25").fit([["a"]])):
+        with pytest.raises(RagftError, match="only what bm25s has fitted has postings"):
+            bm25.postings()

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ragft.retrieval import embedding_model
-from ragft.retrieval.dense import Embedder, inner_product_search
+from ragft.retrieval.dense import Embedder, inner_product_search, rows_of
 from ragft.types import RagftError
 
 OFFLINE = importlib.util.find_spec(embedding_model.OFFLINE_PACKAGE) is not None
@@ -141,6 +141,31 @@ def test_search_in_blocks_equals_search_at_once(monkeypatch):
     blocks = list(inner_product_search(queries, vectors, 5))
     for one, other in zip(whole, blocks, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+@given(st.lists(st.integers(0, 9), min_size=1, max_size=4), st.integers(0, 9), st.data())
+def test_several_arrays_and_items_with_rows_are_one_array(sizes, k, data):
+    rng = np.random.default_rng(sum(sizes))
+    blocks = [rng.integers(-2, 3, (size, 3)).astype(np.float32) for size in sizes]
+    whole = np.concatenate(blocks)
+    queries = rng.integers(-2, 3, (2, 3)).astype(np.float32)
+    for one, other in zip(
+        inner_product_search(queries, blocks, k),
+        inner_product_search(queries, whole, k),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(one, other)
+    at = np.array(data.draw(st.lists(st.integers(0, max(0, len(whole) - 1)), max_size=12)), int)
+    at = at if len(whole) else np.empty(0, int)
+    items = np.flatnonzero(rng.random(len(at)) < 0.5)
+    np.testing.assert_array_equal(rows_of(blocks, at), whole[at])
+    for allowed in (None, items):
+        for one, other in zip(
+            inner_product_search(queries, blocks, k, allowed, at),
+            inner_product_search(queries, whole[at], k, allowed),
+            strict=True,
+        ):
+            np.testing.assert_array_equal(one, other)
 
 
 @real

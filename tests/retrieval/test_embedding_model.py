@@ -118,3 +118,21 @@ def test_the_lower_half_is_another_model_and_leaves_the_whole_one_alone(tmp_path
     monkeypatch.setattr(em, "_cut", None)  # not made a second time
     assert em.lower_half() == folder
     assert em.model_hash(folder) != em.model_hash(whole)
+
+
+def test_compiling_without_a_compiler_is_refused_before_anything_is_loaded(tmp_path, monkeypatch):
+    monkeypatch.setattr(em.shutil, "which", lambda name: None)
+    with pytest.raises(RagftError, match=r"needs a C\+\+ compiler .*without compiled=True"):
+        em.load_compiled(tmp_path)
+
+
+def test_what_is_compiled_is_a_model_of_its_own(tmp_path, monkeypatch):
+    from types import SimpleNamespace
+
+    import torch
+
+    monkeypatch.setattr(em.shutil, "which", lambda name: name)
+    monkeypatch.setattr(em.load, "__wrapped__", lambda *_: [SimpleNamespace(auto_model="plain")])
+    monkeypatch.setattr(torch, "compile", lambda network, dynamic: (network, dynamic))
+    (first,) = em.load_compiled.__wrapped__(tmp_path)
+    assert first.auto_model == ("plain", True)

@@ -119,7 +119,8 @@ def test_owners_get_their_own_passages_and_words(tmp_path):
     shards = {shard.name: shard for shard in ShardedIndex(tmp_path / "x").shards}
     assert shards.keys() == {"owner-a", "owner-b"}
     assert {p.collection for p in shards["owner-a"].passages} == {"a"}
-    assert "bananas" in shards["owner-b"].words and "bananas" not in shards["owner-a"].words
+    words = {name: shard.postings.words for name, shard in shards.items()}
+    assert "bananas" in words["owner-b"] and "bananas" not in words["owner-a"]
 
 
 def test_passages_without_a_word_can_be_spread(tmp_path):
@@ -128,6 +129,12 @@ def test_passages_without_a_word_can_be_spread(tmp_path):
     index = HybridIndex(bare, retriever="bm25")
     write_shards(index, tmp_path / "x", 1)
     assert ShardedIndex(tmp_path / "x").search("red") == index.search("red")
+
+
+def test_texts_of_odd_characters_come_back(tmp_path):
+    held = passages(["one\u2028two\x85three", "half a \ud800 letter"])
+    write_shards(HybridIndex(held, retriever="bm25"), tmp_path / "x", 2)
+    assert ShardedIndex(tmp_path / "x").passages == tuple(held)
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ragft.retrieval.topk import top_k
+from ragft.retrieval.topk import contenders, top_k
 
 
 @given(st.lists(st.integers(-3, 3), max_size=40), st.integers(0, 50))
@@ -24,3 +24,14 @@ def test_groups_change_nothing(seed, k, n, spread):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("ragft.retrieval.topk._GROUP", 4)
         assert top_k(scores, k).tolist() == np.argsort(-scores, kind="stable")[:k].tolist()
+
+
+@given(
+    st.integers(0, 2**32 - 1), st.integers(1, 6), st.integers(6, 3000), st.floats(0, 2),
+    st.integers(1, 50),
+)  # fmt: skip
+def test_contenders_are_the_best_and_all_within_the_margin(seed, k, n, margin, spread):
+    scores = np.random.default_rng(seed).integers(-spread, spread, n).astype(float)
+    found = contenders(scores, k, margin)
+    assert (np.diff(found) > 0).all()
+    assert np.isin(np.flatnonzero(scores >= np.sort(scores)[-k] - margin), found).all()
