@@ -3,7 +3,7 @@
 # More arguments for the command behind a target: make test ARGS="-k records"
 
 .DEFAULT_GOAL := help
-.PHONY: help reproduce reproduce-all test test-long lab lint strip constraints clean
+.PHONY: help reproduce reproduce-all test test-long bench lab lint strip constraints clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -13,6 +13,11 @@ ARGS ?=
 # One thread for each test process: two processes with two threads each fight over two cores.
 JOBS ?= logical
 TEST_ENV := OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false
+# The benchmark has an environment of its own: what ragft is timed against is no dependency.
+BENCH_VENV := .venv-bench
+BENCH_RECORD ?= figures/data/bench_retrieval.json
+PEERS := llama-index-core llama-index-retrievers-bm25 llama-index-vector-stores-faiss \
+  langchain-community langchain-classic numba
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "make %-14s %s\n", $$1, $$2}'
@@ -30,6 +35,10 @@ test: $(STAMP) ## Run the tests, style and imports included
 
 test-long: $(STAMP) ## Run the tests that take minutes each
 	$(BIN)/python -m pytest -m long $(ARGS)
+
+bench: ## Time retrieval against other libraries, in an environment of its own: about ten minutes
+	@$(MAKE) --no-print-directory VENV=$(BENCH_VENV) $(BENCH_VENV)/.peers
+	$(TEST_ENV) $(BENCH_VENV)/bin/python -m ragft bench retrieval --json --record $(BENCH_RECORD) $(ARGS)
 
 lab: $(STAMP) ## Open JupyterLab on the notebooks
 	cd notebooks && ../$(BIN)/python -m jupyterlab $(ARGS)
@@ -51,14 +60,19 @@ constraints: $(STAMP) ## Pin what .venv holds (after installing a changed pyproj
 
 clean: ## Remove caches and build leftovers; .venv, results/ and figures/ stay
 	rm -rf build dist *.egg-info .pytest_cache .ruff_cache .hypothesis .import_linter_cache
-	find . -path ./$(VENV) -prune -o -name __pycache__ -type d -exec rm -rf {} +
-	find . -path ./$(VENV) -prune -o -name .ipynb_checkpoints -type d -exec rm -rf {} +
+	find . -path './.venv*' -prune -o -name __pycache__ -type d -exec rm -rf {} +
+	find . -path './.venv*' -prune -o -name .ipynb_checkpoints -type d -exec rm -rf {} +
 
 # torch first and alone: a build that stands in the environment or in a local folder is kept.
 $(STAMP): pyproject.toml constraints.txt
 	@$(MAKE_VENV)
 	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt torch
 	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[all]'
+	@touch $@
+
+$(BENCH_VENV)/.peers: $(STAMP) constraints-bench.txt
+	$(BIN)/python -m pip install --disable-pip-version-check \
+	  -c constraints.txt -c constraints-bench.txt $(PEERS)
 	@touch $@
 
 # Without ensurepip (Debian's python3 without python3-venv) the machine's own pip fills the venv.

@@ -450,49 +450,16 @@ def _claims(options: argparse.Namespace) -> int:
 
 
 def _add_bench(commands: Any) -> None:
+    from ragft.bench.commands import add_benchmarks
+
     command = _command(commands, "bench", None, "measure speed, as ratios within one run")
-    actions = command.add_subparsers(required=True, metavar="BENCHMARK")
-    one = _command(actions, "refresh", _bench_refresh, "refreshing an index against building it")
-    one.add_argument("--documents", type=int, default=20_000)
-    one.add_argument("--share", type=float, default=0.01, help="changed by each refresh")
-    one.add_argument("--repeats", type=int, default=3)
-    one.add_argument("--record", metavar="FILE", help="keep the rows with their provenance")
-    _json_option(one)
-    three = _command(actions, "retrieval", _bench_retrieval, "searches against other libraries'")
-    three.add_argument("--passages", type=int, default=100_000)
-    three.add_argument("--hybrid", type=int, default=20_000, help="passages of the hybrid search")
-    three.add_argument("--repeats", type=int, default=3)
-    three.add_argument("--record", metavar="FILE", help="keep the rows with their provenance")
-    _json_option(three)
-    two = _command(actions, "answering", _bench_answering, "batches against one prompt at a time")
-    two.add_argument("--facts", type=int, default=100, help="questions, one a fact")
-    two.add_argument("--repeats", type=int, default=3)
-    two.add_argument("--record", metavar="FILE", help="keep the rows with their provenance")
-    _json_option(two)
+    add_benchmarks(command.add_subparsers(required=True, metavar="BENCHMARK"), _bench)
 
 
-def _bench_refresh(options: argparse.Namespace) -> int:
-    from ragft.bench.refresh import refresh
-
-    return _bench(options, refresh(options.documents, options.share, options.repeats))
-
-
-def _bench_retrieval(options: argparse.Namespace) -> int:
-    from ragft.bench.retrieval import retrieval
-
-    found = retrieval(options.passages, options.hybrid, repeats=options.repeats)
-    return _bench(options, found)
-
-
-def _bench_answering(options: argparse.Namespace) -> int:
-    from ragft.bench.answering import answering
-
-    return _bench(options, answering(options.facts, options.repeats))
-
-
-def _bench(options: argparse.Namespace, rows: list[dict[str, Any]]) -> int:
+def _bench(options: argparse.Namespace) -> int:
     from ragft.report import bench_text
 
+    rows = options.measure(options)
     found = {"bench": rows}
     if options.record:
         from ragft.records import atomic_write, provenance, to_json

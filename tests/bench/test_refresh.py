@@ -41,6 +41,30 @@ def test_a_refresh_embeds_what_changed_and_nothing_twice():
     assert len(set(hybrid)) == 230 and "warm" not in hybrid
 
 
+def test_with_a_sample_the_seconds_of_embedding_are_counted(monkeypatch):
+    """A clock of 6 seconds for 3 texts: 2 for each, so that all else hardly counts."""
+    from contextlib import contextmanager
+    from types import SimpleNamespace
+
+    @contextmanager
+    def stopwatch():
+        yield SimpleNamespace(seconds=6.0)
+
+    monkeypatch.setattr("ragft.bench.refresh.stopwatch", stopwatch)
+    embedder = Embedder()
+    rows = refresh(200, 0.05, repeats=2, embedder=embedder, sample=3)
+    assert embedder.embedded == 1 + 3  # the model loaded, the sample; all others drawn
+    for found in rows[:2]:
+        assert found["ratio"] == pytest.approx(10 / 200, rel=0.05)
+        assert "building embedded 200 at 2000.0 ms each, measured on 3" in found["note"]
+    assert "ms each" not in rows[2]["note"]
+
+
+def test_a_sample_out_of_range_is_named():
+    with pytest.raises(RagftError, match="sample 11; give 1 to the 10 documents"):
+        refresh(10, 0.1, repeats=2, embedder=Embedder(), sample=11)
+
+
 def test_every_refresh_changes_other_documents():
     corpus = _collection(40)
     assert len(corpus.documents) == 40

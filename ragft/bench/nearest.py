@@ -1,0 +1,122 @@
+"""Search by vectors: against its floor, against faiss, and approximate search against exact."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ragft.bench import row
+from ragft.bench.sides import DIMENSION, TOP, on, ratios, vectors_and_queries
+from ragft.experiments.rates import measure_rates
+from ragft.retrieval import first_look
+from ragft.retrieval.ann import Tuning, VectorIndex, centres, recall
+from ragft.retrieval.dense import inner_product_search
+from ragft.runtime import stopwatch
+from ragft.types import RagftError
+
+BATCHES = (32, 128)
+"""Queries at once."""
+ALONE = 50
+"""Queries that come one by one."""
+RECALL = 0.99
+"""Least recall of an approximate search: with less, its time says nothing."""
+TUNINGS = {"hnsw": Tuning(build_width=40, search_width=48), "ivf": Tuning()}
+"""HNSW with half the usual width when it is built: links to more distant vectors cost more at each
+step than they save, among vectors as far apart as these."""
+
+
+def by_vectors(count: int, queries: int, repeats: int, cores: int) -> list[dict[str, Any]]:
+    """Time exact search against its floor and against faiss, and approximate ones against it."""
+    import faiss
+
+    vectors, asked = vectors_and_queries(count, max(queries, *BATCHES))
+    flat = faiss.IndexFlatIP(DIMENSION)
+    flat.add(vectors)
+    rows = [_against_floor(vectors, asked[:ALONE], repeats, cores)]
+    rows.append(_against_faiss(flat, vectors, asked[:ALONE], 1, repeats, cores))
+    rows += [_against_faiss(flat, vectors, asked[:n], n, repeats, cores) for n in BATCHES]
+    return rows + [_approximate(kind, vectors, asked[:queries], repeats, cores) for kind in TUNINGS]
+
+
+def _one_by_one(vectors: np.ndarray, asked: np.ndarray) -> list[np.ndarray]:
+    return [next(inner_product_search(query[None], vectors, TOP))[0] for query in asked]
+
+
+def _against_floor(
+    vectors: np.ndarray, asked: np.ndarray, repeats: int, cores: int
+) -> dict[str, Any]:
+    found = []
+    _one_by_one(vectors, asked)
+    for _ in range(repeats):
+        # Measured anew for each ratio: how fast memory is read changes with what else is running.
+        rates = measure_rates(sizes=(vectors.nbytes,), side=64)
+        floor = rates.floor_seconds(0, vectors.nbytes, vectors.nbytes) * len(asked)
+        with stopwatch() as watch:
+            _one_by_one(vectors, asked)
+        found.append(watch.seconds / floor)
+    note = (
+        f"{on(cores)}; one query at a time, {vectors.nbytes / 2**20:,.0f} MiB of vectors, which a "
+        f"sum of them reads in {1000 * floor / len(asked):.1f} ms"
+    )
+    return row("exact search", len(vectors), "floor: reading all vectors once", found, note)
+
+
+def _against_faiss(
+    flat: Any, vectors: np.ndarray, asked: np.ndarray, batch: int, repeats: int, cores: int
+) -> dict[str, Any]:
+    import faiss
+
+    def ours() -> list[np.ndarray]:
+        if batch == 1:
+            return _one_by_one(vectors, asked)
+        return [rows for rows, _ in inner_product_search(asked, vectors, TOP)]
+
+    def theirs() -> list[np.ndarray]:
+        parts = np.split(asked, len(asked) // batch)
+        return [rows for part in parts for rows in flat.search(part, TOP)[1]]
+
+    share = float(recall(np.stack(ours()), np.stack(theirs())).mean())
+    if share < RECALL:
+        raise RagftError(f"bench retrieval: exact search finds {share:.1%} of what faiss finds")
+    threshold = getattr(faiss.cvar, "distance_compute_blas_threshold", float("nan"))
+    how = "bfloat16, then float32" if first_look.pays(batch, len(vectors), TOP) else "float32"
+    note = (
+        f"{on(cores)}; ours in {how}; faiss {faiss.__version__} multiplies matrices from "
+        f"{threshold:,} numbers in the queries on, here {batch * DIMENSION:,}"
+    )
+    stage = "exact search" if batch == 1 else f"exact search, {batch} at once"
+    found = ratios(ours, theirs, repeats)
+    return row(stage, len(vectors), "faiss IndexFlatIP", found, note, share)
+
+
+def _approximate(
+    kind: str, vectors: np.ndarray, asked: np.ndarray, repeats: int, cores: int
+) -> dict[str, Any]:
+    truth, _ = VectorIndex(vectors).search(asked, TOP)
+    with stopwatch() as building:
+        index = VectorIndex(vectors, kind, TUNINGS[kind])
+    compared = _comparisons(kind)
+    share = float(recall(index.search(asked, TOP)[0], truth).mean())
+    compared = (_comparisons(kind) - compared) / len(asked)
+    compared += centres(len(vectors)) if kind == "ivf" else 0  # which faiss does not count
+    alone = asked[:ALONE]
+    found = ratios(
+        lambda: [index.search(query[None], TOP) for query in alone],
+        lambda: _one_by_one(vectors, alone),
+        repeats,
+    )
+    note = (
+        f"{on(cores)}; one query at a time; built in {building.seconds:.1f} s with "
+        f"{index.tuning}; vectors drawn around 1,000 centres; {compared:,.0f} of them compared "
+        "with a query"
+    )
+    return row(f"{kind} search", len(vectors), "exact search", found, note, share)
+
+
+def _comparisons(kind: str) -> int:
+    """Return how many vectors faiss has compared with queries so far."""
+    import faiss
+
+    stats = faiss.cvar.hnsw_stats if kind == "hnsw" else faiss.cvar.indexIVF_stats
+    return stats.ndis
