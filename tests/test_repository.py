@@ -136,7 +136,8 @@ def imported(source: str) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    ("folder", "extras"), [("ragft", ["documents", "offline", "qlora"]), ("tests", list(EXTRAS))]
+    ("folder", "extras"),
+    [("ragft", ["constrained", "documents", "offline", "pii", "qlora"]), ("tests", list(EXTRAS))],
 )
 def test_every_imported_package_is_declared(folder, extras):
     lines = [*PROJECT["dependencies"], *(x for extra in extras for x in EXTRAS[extra])]

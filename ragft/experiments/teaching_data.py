@@ -16,6 +16,7 @@ from ragft.corpora.corpus import Corpus
 from ragft.corpora.relations import BY_NAME, Relation
 from ragft.evaluation.text import same_value, states
 from ragft.experiments.tasks import Task
+from ragft.training.from_documents import plain_text, text_examples
 from ragft.types import DatedAnswer, Document, Example, Passage, Question, RagftError
 
 QUOTE = "Quote the sentence."
@@ -30,24 +31,9 @@ def asked_documents(task: Task) -> list[Document]:
     return [d for d in found if task.day is None or d.holds_on(task.day)]
 
 
-def plain_text(text: str, subject: str = "") -> Example:
-    """Return a text as language modelling sees it: its own words, and nothing before them.
-
-    A prompt must not be empty, so the first word is the prompt and the loss is on all that
-    follow. A title or an instruction before it would already say what the text answers.
-
-    Examples
-    --------
-    >>> plain_text("Tarmo is based in Oslo.").completion
-    ' is based in Oslo.'
-    """
-    first = re.match(r"\s*\S*", text).end()
-    return Example(text[:first], text[first:], subject)
-
-
 def raw_examples(task: Task) -> list[Example]:
     """Return the asked subjects' documents as they stand, one example each."""
-    return [plain_text(d.text, d.title) for d in asked_documents(task)]
+    return text_examples(asked_documents(task))
 
 
 def reworded_examples(task: Task, copies: int) -> list[Example]:
