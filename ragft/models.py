@@ -163,6 +163,13 @@ def check_base(adapter: str | os.PathLike[str], card: dict[str, Any], base_hash:
         )
 
 
+def adapter_config(adapter: str | os.PathLike[str]) -> Any:
+    """Return PEFT's configuration of an adapter: of which kind it is and where it goes."""
+    from peft import PeftConfig
+
+    return PeftConfig.from_pretrained(str(adapter))
+
+
 def open_tokenizer(folder: Path) -> Any:
     """Return the folder's tokenizer, with a padding token (the end token where it has none)."""
     from transformers import AutoTokenizer

@@ -260,6 +260,7 @@ RETRIEVAL = {
     "02_answers": "R5 R7",
     "02_domains": "R4",
 }
+BEHAVIOUR = {"08_behaviour": "L7 T9 B1 B2 B3 B4 B5 B6"}
 
 
 def test_the_rows_of_the_package_are_sound():
@@ -267,7 +268,7 @@ def test_the_rows_of_the_package_are_sound():
     names = [claim.measured for claim in claims if claim.measured]
     assert len(set(names)) == len(names)
     recorded = {c.id: (c.measured, c.record) for c in claims if c.record}
-    listed = HALLUCINATION | LATENCY | GPU | RETRIEVAL
+    listed = HALLUCINATION | LATENCY | GPU | RETRIEVAL | BEHAVIOUR
     others = {i: record for record, ids in listed.items() for i in ids.split()}
     assert {i: recorded.pop(i)[1] for i in others} == others and recorded == FRESHNESS
     model = {claim.id for claim in claims if claim.scope == "model"}

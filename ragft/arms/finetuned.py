@@ -69,7 +69,8 @@ def train(
     if start is not None:
         whole["start"] = Path(start).name  # named after its own key
     out = cache_dir() / "adapters" / sha256_json(whole)[:24]
-    return finetune(model, examples, out=out, start=start, **settings)
+    # an experiment may mean its contradictions; the result counts them
+    return finetune(model, examples, out=out, start=start, conflicts="allow", **settings)
 
 
 class Tuned(ModelArm):

@@ -27,6 +27,8 @@ class Given(ModelArm):
         Show them in order of date; else exactly as handed over.
     instruction : str
         What opens the prompt.
+    shots : sequence of (question, answer)
+        Demonstrations, shown behind the passages.
     **options
         As for `ModelArm`.
     """
@@ -40,10 +42,11 @@ class Given(ModelArm):
         *,
         ordered: bool = True,
         instruction: str = prompts.READ,
+        shots: Sequence[tuple[str, str]] = (),
         **options: object,
     ) -> None:
         super().__init__(model, **options)
-        self.passages = passages
+        self.passages, self.shots = passages, tuple(shots)
         self.ordered, self.instruction = ordered, instruction
 
     def find(self, questions: Sequence[Question], timings: dict[str, float]) -> list[list[Hit]]:
@@ -52,3 +55,7 @@ class Given(ModelArm):
             [Hit(p, 1.0, n, "given") for n, p in enumerate(self.passages.get(q.id, ()), 1)]
             for q in questions
         ]
+
+    def demonstrations(self, question: Question) -> Sequence[tuple[str, str]]:
+        """Return the same demonstrations for every question."""
+        return self.shots

@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from ragft import prompts
 from ragft.corpora.relations import BY_NAME
+from ragft.evaluation import behaviours
 from ragft.evaluation.text import states
 from ragft.training.from_questions import reading_examples
 from ragft.types import Example, Fact, Passage, Question, RagftError
@@ -124,4 +125,4 @@ def leaked(question: Question, text: str) -> float:
 
 def refused(text: str) -> float:
     """Return 1.0 where an answer is the word that refuses, with or without a full stop."""
-    return float(text.strip().rstrip(".").casefold() == prompts.REFUSED)
+    return float(behaviours.refused(text))

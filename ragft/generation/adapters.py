@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from ragft import models
+from ragft.generation.soft_prompts import SoftPrompted
 from ragft.types import RagftError
 
 _KEPT = 8
@@ -43,6 +44,7 @@ class Adapters(ABC):
     def __init__(self, network: Any, base_hash: str) -> None:
         self.network, self.base_hash = network, base_hash
         self.used: list[str] = []  # names in memory, the one used last at the end
+        self.soft: dict[str, SoftPrompted] = {}  # those of them that touch no weights
 
     def check(self, folder: Path) -> None:
         """Raise a RagftError unless the folder holds a whole adapter for this base."""
@@ -51,9 +53,12 @@ class Adapters(ABC):
         if not (folder / "adapter_config.json").is_file():
             raise RagftError(f"{folder}: a whole model, not an adapter: load it as a model")
 
-    @abstractmethod
     def activate(self, folder: Path | None) -> Any:
         """Return the network that answers with the adapter of a folder, or with none."""
+        name = None if folder is None else self.opened(folder)
+        soft = self.soft.get(name)
+        bare = self._activate(None if soft else name)
+        return soft or bare
 
     def opened(self, folder: Path) -> str:
         """Read an adapter that is not in memory, forget another for it, and return its name."""
@@ -63,11 +68,25 @@ class Adapters(ABC):
         else:
             self.check(folder)
             with models.quiet():
-                self._open(folder, name)
+                self._read(folder, name)
             if len(self.used) >= _KEPT:
-                self._forget(self.used.pop(0))
+                self._drop(self.used.pop(0))
         self.used.append(name)
         return name
+
+    def _read(self, folder: Path, name: str) -> None:
+        if models.adapter_config(folder).is_prompt_learning:
+            self.soft[name] = SoftPrompted(self._activate(None), folder)
+        else:
+            self._open(folder, name)
+
+    def _drop(self, name: str) -> None:
+        if self.soft.pop(name, None) is None:
+            self._forget(name)
+
+    @abstractmethod
+    def _activate(self, name: str | None) -> Any:
+        """Return the network with an adapter of weights that is in memory, or with none."""
 
     @abstractmethod
     def _open(self, folder: Path, name: str) -> None: ...
@@ -86,15 +105,17 @@ class Merged(Adapters):
         super().__init__(network, base_hash)
         self.copies: dict[str, Any] = {}
 
-    def activate(self, folder: Path | None) -> Any:
+    def _activate(self, name: str | None) -> Any:
         """Return the base or the copy that has the adapter."""
-        return self.network if folder is None else self.copies[self.opened(folder)]
+        return self.network if name is None else self.copies[name]
 
     def _open(self, folder: Path, name: str) -> None:
         from peft import PeftModel
 
         tuned = PeftModel.from_pretrained(deepcopy(self.network), str(folder))
-        self.copies[name] = tuned.merge_and_unload().eval().requires_grad_(False)
+        can = hasattr(tuned.base_model, "merge_and_unload")  # a few of PEFT's kinds cannot
+        copied = tuned.merge_and_unload() if can else tuned.get_base_model()
+        self.copies[name] = copied.eval().requires_grad_(False)
 
     def _forget(self, name: str) -> None:
         del self.copies[name]
@@ -109,11 +130,11 @@ class Beside(Adapters):
     def __init__(self, network: Any, base_hash: str) -> None:
         super().__init__(network, base_hash)
         self.peft: Any = None
+        self.kind = ""
         self.active: str | None = None
 
-    def activate(self, folder: Path | None) -> Any:
-        """Switch to the adapter of a folder, or to none, and return the network."""
-        name = None if folder is None else self.opened(folder)
+    def _activate(self, name: str | None) -> Any:
+        """Switch to an adapter, or to none, and return the network."""
         if name == self.active:
             return self.network
         if name is None:
@@ -128,12 +149,22 @@ class Beside(Adapters):
     def _open(self, folder: Path, name: str) -> None:
         from peft import PeftModel
 
+        kind = models.adapter_config(folder).peft_type
+        if self.peft is not None and kind != self.kind:
+            self._unload()
         if self.peft is None:
             self.peft = PeftModel.from_pretrained(self.network, str(folder), adapter_name=name)
+            self.kind = kind
         else:
             self.peft.load_adapter(str(folder), adapter_name=name)
         self.network.eval()
         self.active = ""  # neither an adapter nor none: switch in any case
+
+    def _unload(self) -> None:
+        """Forget all adapters of weights: PEFT puts those of one kind beside a layer at a time."""
+        self.network = self.peft.unload()
+        self.peft, self.active = None, None
+        self.used = [name for name in self.used if name in self.soft]
 
     def _forget(self, name: str) -> None:
         self.peft.delete_adapter(name)

@@ -92,6 +92,7 @@ def decode_steps(
     uniforms: torch.Tensor | None = None,
     stopped: Callable[[list[int]], bool] | None = None,
     known: DynamicCache | None = None,
+    allowed: Callable[[list[int]], Sequence[int]] | None = None,
 ) -> Iterator[list[Decoded]]:
     """Complete a batch of prompts, token by token.
 
@@ -117,6 +118,8 @@ def decode_steps(
     known : DynamicCache, optional
         Keys and values of the beginning of the only prompt, see `begun`; they are not read again,
         and those that follow are added to it.
+    allowed : callable, optional
+        Told the tokens of a row so far; returns those that may come next, at least one.
 
     Yields
     ------
@@ -134,6 +137,8 @@ def decode_steps(
     alive = list(range(len(rows)))  # numbers of the rows that `logits` holds, finished ones too
     for step in range(max_new_tokens):
         draws = None if uniforms is None else uniforms[alive, step].to(logits.device)
+        if allowed is not None:
+            logits = _only(logits, [rows[i] for i in alive], allowed)
         chosen, entropy, logprob = _choose(logits, temperature, draws)
         tokens = chosen.tolist()
         for row, token, nats, likely in zip(
@@ -154,6 +159,17 @@ def decode_steps(
             alive = [alive[place] for place in going]
             chosen = batch.keep(chosen, going)
         logits = batch.step(chosen)
+
+
+def _only(
+    logits: torch.Tensor, rows: Sequence[Decoded], allowed: Callable[[list[int]], Sequence[int]]
+) -> torch.Tensor:
+    """Leave to each row that goes on none but the tokens that may come next."""
+    shut = torch.full_like(logits, -torch.inf)
+    for place, row in enumerate(rows):
+        may = slice(None) if row.finished else list(allowed(row.tokens))
+        shut[place, may] = logits[place, may]
+    return shut
 
 
 def _share(ms: float, present: list[Decoded], rows: list[Decoded], first: bool) -> None:

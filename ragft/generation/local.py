@@ -148,6 +148,7 @@ class LocalModel:
         seed: int = 0,
         batch_size: int = 32,
         stop: str | Sequence[str] | None = None,
+        allowed: Callable[[list[int]], Sequence[int]] | None = None,
     ) -> list[Completion]:
         """Complete prompts.
 
@@ -170,6 +171,8 @@ class LocalModel:
             Prompts read at once, at most; the samples of a prompt go with it.
         stop : str or sequence of str, optional
             Generation of a prompt ends at the first of these, which is left out of the text.
+        allowed : callable, optional
+            Given the tokens of an answer so far, the tokens that may come next; see `constrained`.
 
         Returns
         -------
@@ -184,13 +187,14 @@ class LocalModel:
         """
         check(max_new_tokens, temperature, num_samples, batch_size)
         stops = (stop,) if isinstance(stop, str) else tuple(stop or ())
-        rows, each_ms = self._tokenised(prompts, max_new_tokens)
         network = self._adapters.activate(self.adapter)
+        rows, each_ms = self._tokenised(prompts, max_new_tokens, _taken(network))
         said: list[list[Completion]] = [[] for _ in rows]
         for batch in self.batches([len(row) for row in rows], batch_size):
             draws = drawn(seed, batch, num_samples, max_new_tokens) if temperature > 0 else None
+            asked = [rows[i] for i in batch]
             *_, decoded = self._steps(
-                network, [rows[i] for i in batch], max_new_tokens, temperature, draws, stops
+                network, asked, max_new_tokens, temperature, draws, stops, allowed
             )
             for place, one in enumerate(decoded):
                 i = batch[place // num_samples]
@@ -233,8 +237,8 @@ class LocalModel:
         """
         check(max_new_tokens, temperature, 1, 1)
         stops = (stop,) if isinstance(stop, str) else tuple(stop or ())
-        rows, each_ms = self._tokenised([prompt], max_new_tokens)
         network = self._adapters.activate(self.adapter)
+        rows, each_ms = self._tokenised([prompt], max_new_tokens, _taken(network))
         draws = drawn(seed, [0], 1, max_new_tokens) if temperature > 0 else None
         said = ""
         for (one,) in self._steps(network, rows, max_new_tokens, temperature, draws, stops):
@@ -255,10 +259,12 @@ class LocalModel:
         temperature: float,
         draws: torch.Tensor | None,
         stops: Sequence[str],
+        allowed: Callable[[list[int]], Sequence[int]] | None = None,
     ) -> Iterator[list[Decoded]]:
         """Complete rows of tokens, token by token, and keep what was read of a single one."""
         known = None
-        if self.prefixes is not None and len(rows) == 1 and (draws is None or len(draws) == 1):
+        alone = len(rows) == 1 and (draws is None or len(draws) == 1)
+        if self.prefixes is not None and alone and not _taken(network):
             known = self._known(network, rows[0], len(rows[0]) + new)
         yield from decode_steps(
             network,
@@ -270,6 +276,7 @@ class LocalModel:
             uniforms=draws,
             stopped=self._stopper(stops),
             known=known,
+            allowed=allowed,
         )
         if known is not None:
             self.prefixes.keep(self.adapter, rows[0], known)
@@ -285,17 +292,21 @@ class LocalModel:
         most_tokens = CACHED_TOKENS if self.network.device.type == "cpu" else None
         return list(batches(lengths, batch_size, most_tokens))
 
-    def _tokenised(self, prompts: Sequence[str], new: int) -> tuple[list[list[int]], float]:
+    def _tokenised(
+        self, prompts: Sequence[str], new: int, taken: int
+    ) -> tuple[list[list[int]], float]:
         clock = Clock(self.network.device)
         rows = models.prompt_tokens(self.tokenizer, prompts)
+        most = self.context_length - taken - new
         for number, row in enumerate(rows):
             if not row:
                 raise RagftError(f"prompt {number} (counted from 0) is empty")
-            if len(row) + new > self.context_length:
+            if len(row) > most:
+                virtual = f" and {taken} virtual tokens" if taken else ""
                 raise RagftError(
                     f"prompt {number} (counted from 0) has {len(row)} tokens, but {self.name} "
-                    f"reads at most {self.context_length - new} (context {self.context_length} "
-                    f"less max_new_tokens {new}): show fewer passages or ask for fewer tokens"
+                    f"reads at most {most} (context {self.context_length} less max_new_tokens "
+                    f"{new}{virtual}): show fewer passages or ask for fewer tokens"
                 )
         return rows, clock.lap() / max(1, len(rows))
 
@@ -329,6 +340,11 @@ class LocalModel:
             prefill_ms=one.prefill_ms + tokenising_ms,
             decode_ms=one.decode_ms,
         )
+
+
+def _taken(network: Any) -> int:
+    """Return how many places of the context an adapter's virtual tokens take."""
+    return getattr(network, "virtual_tokens", 0)
 
 
 def _dtype(name: str, device: str) -> torch.dtype:

@@ -5,6 +5,7 @@ computed here beyond positions on the paper; intervals come with the frame.
 """
 
 from ragft.plotting.bars import outcomes, outcomes_by_condition
+from ragft.plotting.behaviour import behaviour_bars, learning_curves
 from ragft.plotting.claim_rows import VERDICTS
 from ragft.plotting.days import over_days
 from ragft.plotting.doses import dose_response
@@ -43,6 +44,7 @@ __all__ = [
     "VERDICTS",
     "WIDTH",
     "Look",
+    "behaviour_bars",
     "caption",
     "cost_accuracy",
     "dose_response",
@@ -51,6 +53,7 @@ __all__ = [
     "found_and_right",
     "freshness",
     "hero",
+    "learning_curves",
     "ledger",
     "load_curves",
     "look",

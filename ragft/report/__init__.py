@@ -1,5 +1,6 @@
 """Results for people: text for a terminal, tables for a notebook, pictures with their records."""
 
+from ragft.report.behaviour import bars_frame, curves_frame, rules_table
 from ragft.report.explanations import View, explanation_html, explanation_text, printable
 from ragft.report.frames import (
     by_group,
@@ -45,12 +46,14 @@ from ragft.report.text import (
 
 __all__ = [
     "View",
+    "bars_frame",
     "bench_text",
     "beyond_frame",
     "both_table",
     "by_group",
     "columns",
     "comparison_text",
+    "curves_frame",
     "cuts_frame",
     "doctor_text",
     "doubts_frame",
@@ -83,6 +86,7 @@ __all__ = [
     "quantities_frame",
     "remedies_frame",
     "retrieval_text",
+    "rules_table",
     "shares_frame",
     "shares_table",
     "stages_frame",

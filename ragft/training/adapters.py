@@ -31,6 +31,7 @@ class FinetuneResult:
     adapter_hash: str
     """SHA-256 over the trained weights: equal for equal runs."""
     method: str
+    """As given; of a PEFT configuration 'peft:' and its kind."""
     seed: int
     trainable: int
     """Parameters trained."""
@@ -50,6 +51,8 @@ class FinetuneResult:
     """Most memory held: of the GPU, without one of the whole process so far."""
     losses: tuple[float, ...]
     """Mean training loss of each epoch, in nats per completion token."""
+    curve: tuple[float, ...] = ()
+    """The same of each step; () in a result made before this was kept."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,23 @@ class Settings:
     examples_hash: str
     start_hash: str = ""
     """Adapter that training went on from; '' = a new one."""
+    virtual_tokens: int = 0
+    """Tokens trained in front of every prompt ('prefix', 'prompt')."""
+    peft: Mapping[str, Any] | None = None
+    """The PEFT configuration that was passed through."""
+    gradient_checkpointing: bool = False
+
+
+_LATER = {"virtual_tokens": 0, "peft": None, "gradient_checkpointing": False}
+"""Settings that came later: left out where they say nothing, so that older results stay valid."""
+
+
+def written(settings: Settings) -> dict[str, Any]:
+    """Return the settings as cards and unfinished runs keep them."""
+    fields = files.plain(settings)
+    return {
+        name: value for name, value in fields.items() if name not in _LATER or value != _LATER[name]
+    }
 
 
 def going_on(start: str | os.PathLike[str], settings: Settings) -> Settings:
@@ -83,7 +103,7 @@ def going_on(start: str | os.PathLike[str], settings: Settings) -> Settings:
     card = models.read_card(start)
     models.check_base(start, card, settings.base_hash)
     there = card["settings"]
-    if settings.method == "full" or there["method"] != settings.method:
+    if settings.method not in ("lora", "qlora") or there["method"] != settings.method:
         raise RagftError(
             f"{start}: trained with method={there['method']!r}, cannot go on with "
             f"{settings.method!r}; only LoRA and QLoRA adapters are gone on from"
@@ -105,7 +125,7 @@ def begin(out: Path, settings: Settings, resume: bool) -> Path:
     """
     part = out.with_name(f".{out.name}.training")
     path = part / "settings.json"
-    text = files.to_json(settings)
+    text = files.to_json(written(settings))
     if part.exists() and not (resume and path.is_file() and path.read_text("utf-8") == text):
         shutil.rmtree(part)
     files.atomic_write(path, text)
@@ -117,7 +137,7 @@ def close(
 ) -> FinetuneResult:
     """Write weights (of a whole model, its tokenizer too) and card; then drop the checkpoints."""
     card = {
-        "settings": settings,
+        "settings": written(settings),
         "measured": measured,
         "versions": runtime.package_versions(_PACKAGES),
     }
@@ -153,11 +173,11 @@ def finished(out: Path, settings: Settings) -> FinetuneResult:
         It is damaged, not an adapter, or made with other settings (which are named).
     """
     card = models.read_card(out)
-    there, here = card["settings"], files.plain(settings)
-    other = [name for name in here if there.get(name, "") != here[name]]
+    there, here = card["settings"], written(settings)
+    other = [name for name in {**here, **there} if there.get(name, "") != here.get(name, "")]
     if other:
         told = "; ".join(
-            f"{name}: {there.get(name)!r} there, {here[name]!r} here" for name in other
+            f"{name}: {there.get(name)!r} there, {here.get(name)!r} here" for name in other
         )
         raise RagftError(
             f"{out}: holds a result of other settings ({told}): choose another folder or delete it"
@@ -176,7 +196,7 @@ def result(out: Path, card: Mapping[str, Any]) -> FinetuneResult:
         method=settings["method"],
         seed=settings["seed"],
         adapter_bytes=sum(path.stat().st_size for path in weights),
-        **{**measured, "losses": tuple(measured["losses"])},
+        **measured | {name: tuple(measured.get(name, ())) for name in ("losses", "curve")},
     )
 
 
@@ -189,7 +209,7 @@ def merge(model: Any, adapter: str | os.PathLike[str], *, out: str | os.PathLike
     Raises
     ------
     RagftError
-        The adapter is for another base, or `out` is there already.
+        The adapter is for another base or not one of weights, or `out` is there already.
     """
     from peft import PeftModel
 
@@ -198,10 +218,16 @@ def merge(model: Any, adapter: str | os.PathLike[str], *, out: str | os.PathLike
         raise RagftError(f"{out}: is there already; choose another folder")
     card = models.read_card(adapter)
     models.check_base(adapter, card, models.weights_hash(folder))
-    if card["settings"]["method"] == "full":
+    method = card["settings"]["method"]
+    if method == "full":
         raise RagftError(f"{adapter}: a whole model, not an adapter: there is nothing to merge")
+    if models.adapter_config(adapter).is_prompt_learning:
+        raise RagftError(f"{adapter}: virtual tokens, not weights: they cannot be merged")
     network = models.open_network(folder, device="cpu", dtype=torch.float32)
-    merged = PeftModel.from_pretrained(network, str(adapter)).merge_and_unload()
+    tuned = PeftModel.from_pretrained(network, str(adapter))
+    if not hasattr(tuned.base_model, "merge_and_unload"):
+        raise RagftError(f"{adapter}: PEFT cannot merge adapters of method {method}")
+    merged = tuned.merge_and_unload()
     tokenizer = models.open_tokenizer(folder)
 
     def build(part: Path) -> None:

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,69 +20,14 @@ from transformers import PrinterCallback, TrainerCallback
 from trl import SFTConfig, SFTTrainer
 
 from ragft.runtime import peak_gpu_memory_mb, peak_memory_mb
+from ragft.training.batches import Row, TokenBatches, collate, steps_an_epoch
+from ragft.training.methods import start_from_words
 from ragft.types import RagftError
 
 CHECKPOINT_SECONDS = 60.0
 """A run shorter than this writes no checkpoint: starting again is cheaper."""
 COMPLETE = "ragft_complete"
 """Marker put into a checkpoint once it is whole."""
-
-
-@dataclass(frozen=True)
-class Row:
-    """One tokenised example: prompt and completion, and how many tokens the prompt has."""
-
-    ids: list[int]
-    prompt: int
-
-
-class TokenBatches:
-    """Batches of row numbers within a budget of padded tokens, in a new order every epoch.
-
-    Rows are sorted by length (ties at random), cut where the budget is full, and the batches are
-    shuffled. The cuts depend on the lengths alone, so every epoch has as many steps as the last,
-    and the order on (seed, epoch) alone, so a resumed run sees the batches it would have seen.
-    """
-
-    def __init__(self, lengths: Sequence[int], budget: int, seed: int) -> None:
-        self.lengths = torch.tensor(lengths)
-        self.seed, self.epoch = seed, 0
-        self.cuts = [0]
-        for place, length in enumerate(self.lengths.sort(descending=True).values.tolist()):
-            if place == 0:
-                longest = length
-            elif (place - self.cuts[-1] + 1) * longest > budget:
-                self.cuts.append(place)
-                longest = length
-        self.cuts.append(len(lengths))
-
-    def __len__(self) -> int:
-        return len(self.cuts) - 1
-
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the order: the same epoch always gives the same batches."""
-        self.epoch = epoch
-
-    def __iter__(self) -> Iterator[list[int]]:
-        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
-        mixed = torch.randperm(len(self.lengths), generator=generator)
-        order = mixed[self.lengths[mixed].sort(descending=True, stable=True).indices].tolist()
-        for batch in torch.randperm(len(self), generator=generator).tolist():
-            yield order[self.cuts[batch] : self.cuts[batch + 1]]
-
-
-def collate(rows: Sequence[Row], pad: int) -> dict[str, torch.Tensor]:
-    """Pad rows on the right; labels are -100 on the prompt and the padding."""
-    width = max(len(row.ids) for row in rows)
-    ids = torch.full((len(rows), width), pad)
-    labels = torch.full((len(rows), width), -100)
-    mask = torch.zeros((len(rows), width), dtype=torch.long)
-    for line, row in enumerate(rows):
-        end = len(row.ids)
-        ids[line, :end] = torch.tensor(row.ids)
-        labels[line, row.prompt : end] = ids[line, row.prompt : end]
-        mask[line, :end] = 1
-    return {"input_ids": ids, "attention_mask": mask, "labels": labels}
 
 
 class Keeper(TrainerCallback):
@@ -100,9 +44,10 @@ class Keeper(TrainerCallback):
             control.should_save = True
             self.last = time.monotonic()
 
-    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Mark the checkpoint just written as whole."""
-        (Path(args.output_dir) / f"checkpoint-{state.global_step}" / COMPLETE).touch()
+    def on_save(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
+        """Mark the checkpoint just written as whole, unless its weights are no numbers."""
+        if finite(model):
+            (Path(args.output_dir) / f"checkpoint-{state.global_step}" / COMPLETE).touch()
 
 
 class Tuner(SFTTrainer):
@@ -120,12 +65,12 @@ class Tuner(SFTTrainer):
 
     def _spare_walks(self) -> None:
         """Replace two walks over all modules at every step: a tenth of the time of a small step."""
-        trained = [part for part in self.model.parameters() if part.requires_grad]
+        self.trained = [part for part in self.model.parameters() if part.requires_grad]
         self.model.train()
         self.model.train = lambda mode=True: self.model
 
         def zero_grad(set_to_none: bool = True) -> None:
-            for part in trained:
+            for part in self.trained:
                 part.grad = None
 
         self.model.zero_grad = zero_grad
@@ -143,9 +88,11 @@ class Tuner(SFTTrainer):
         self, model: Any, inputs: dict, return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
         """Mean cross-entropy of the completion tokens, projecting onto the vocabulary only them."""
+        width = inputs["input_ids"].shape[1]
         labels = inputs.pop("labels")[:, 1:]
         places = (labels != -100).any(0).nonzero().squeeze(1)
-        logits = model(**inputs, use_cache=False, logits_to_keep=places).logits
+        # counted from the end, because virtual tokens may stand in front
+        logits = model(**inputs, use_cache=False, logits_to_keep=places - width).logits
         chosen = labels[:, places]
         return cross_entropy(logits.flatten(0, 1).float(), chosen.flatten(), ignore_index=-100)
 
@@ -158,14 +105,16 @@ class Tuner(SFTTrainer):
             self.progress.update(step - 1)
         loss = super().training_step(model, inputs, num_items_in_batch)
         if not math.isfinite(loss.item()):
-            raise RagftError(
-                f"the loss became {loss.item()} at step {step}: lower learning_rate "
-                f"(now {self.args.learning_rate:g})"
-            )
+            raise RagftError(self._diverged(f"the loss became {loss.item()} at step {step}"))
         seconds = time.perf_counter() - self.started
         history.append({"step": step, "loss": loss.item(), "rows": rows, "seconds": seconds})
         self.progress.update(1)
         return loss
+
+    def _diverged(self, what: str) -> str:
+        kept = _last_checkpoint(Path(self.args.output_dir))
+        where = f"; the last good checkpoint is kept in {kept}" if kept else ""
+        return f"{what}: lower learning_rate (now {self.args.learning_rate:g}){where}"
 
     def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
         """Warm up over 5 % of the steps and fall linearly; no step, the first included, is at 0."""
@@ -178,6 +127,15 @@ class Tuner(SFTTrainer):
         self._created_lr_scheduler = True
         return self.lr_scheduler
 
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        """Load weights in the precision that they are trained in: PEFT loads all in float32."""
+        before = {name: part.dtype for name, part in self.model.named_parameters()}
+        super()._load_from_checkpoint(resume_from_checkpoint, model)
+        for name, part in self.model.named_parameters():
+            if part.requires_grad:
+                part.data = part.data.to(before[name])
+        self.trained = [part for part in self.model.parameters() if part.requires_grad]
+
     def floating_point_ops(self, inputs: Any) -> int:
         """Skip an estimate nobody reads: it walks over all parameters at every step."""
         return 0
@@ -189,6 +147,36 @@ class Tuner(SFTTrainer):
         """Report nothing to anybody."""
 
 
+def halve_frozen(network: Any) -> None:
+    """Turn the frozen weights of linear layers to bfloat16, in place.
+
+    Autocast multiplies with them in bfloat16 anyway, and without this turns them anew at every
+    step, as it does with what goes into each LoRA matrix, which PEFT turns to float32 before: the
+    products are the same to the bit. An embedding that shares its weight keeps it.
+    """
+    tables = {id(m.weight) for m in network.modules() if isinstance(m, torch.nn.Embedding)}
+    for module in network.modules():
+        if hasattr(module, "lora_A") and _drops_nothing(module):
+            module.cast_input_dtype_enabled = False
+        if type(module) is not torch.nn.Linear or id(module.weight) in tables:
+            continue
+        parts = [part for part in (module.weight, module.bias) if part is not None]
+        if not any(part.requires_grad for part in parts):
+            for part in parts:
+                part.data = part.data.to(torch.bfloat16)
+
+
+def _drops_nothing(module: Any) -> bool:
+    """Tell whether a LoRA layer has no dropout: what it leaves is rounded by its precision."""
+    return all(type(part) is torch.nn.Identity for part in module.lora_dropout.values())
+
+
+def finite(network: Any) -> bool:
+    """Tell whether all trained weights are numbers."""
+    trained = (part for part in network.parameters() if part.requires_grad)
+    return all(bool(part.isfinite().all()) for part in trained)
+
+
 def build(
     network: Any,
     rows: Sequence[Row],
@@ -196,14 +184,18 @@ def build(
     *,
     folder: Path,
     tokenizer: Any,
-    lora: Any,
+    peft_config: Any,
     bf16: bool,
     progress: bool,
     checkpoint_every: int | None,
 ) -> Tuner:
-    """Return a trainer for `rows`: no reports, no logs, checkpoints only when the run is long."""
-    batches = len(TokenBatches([len(row.ids) for row in rows], chosen.batch_tokens, chosen.seed))
-    steps = batches * chosen.epochs
+    """Return a trainer for `rows`: no reports, no logs, checkpoints only when the run is long.
+
+    Raises
+    ------
+    RagftError
+        PEFT refuses its configuration, or there is more than one process.
+    """
     arguments = SFTConfig(
         output_dir=str(folder),
         num_train_epochs=chosen.epochs,
@@ -213,7 +205,7 @@ def build(
         seed=chosen.seed,
         bf16=bf16,
         use_cpu=not torch.cuda.is_available(),
-        gradient_checkpointing=False,
+        gradient_checkpointing=chosen.gradient_checkpointing,
         logging_strategy="no",
         logging_nan_inf_filter=False,
         save_strategy="no",
@@ -228,19 +220,29 @@ def build(
     )
     if arguments.world_size > 1:
         raise RagftError("finetune trains in one process; start it without a distributed launcher")
-    tuner = Tuner(
-        rows,
-        chosen.batch_tokens,
-        tqdm(total=steps, desc="fine-tuning", unit="step", disable=not progress),
-        model=network,
-        args=arguments,
-        # the rows are tokenised: the trainer only looks at the form of its own data set
-        train_dataset=Dataset.from_dict({"input_ids": [[0]], "labels": [[0]]}),
-        processing_class=tokenizer,
-        peft_config=lora,
-        callbacks=[Keeper(checkpoint_every)],
-    )
+    steps = steps_an_epoch(rows, chosen.batch_tokens) * chosen.epochs
+    try:
+        tuner = Tuner(
+            rows,
+            chosen.batch_tokens,
+            tqdm(total=steps, desc="fine-tuning", unit="step", disable=not progress),
+            model=network,
+            args=arguments,
+            # the rows are tokenised: the trainer only looks at the form of its own data set
+            train_dataset=Dataset.from_dict({"input_ids": [[0]], "labels": [[0]]}),
+            processing_class=tokenizer,
+            peft_config=peft_config,
+            callbacks=[Keeper(checkpoint_every)],
+        )
+    except (ValueError, TypeError, AttributeError, KeyError) as error:
+        if peft_config is None or not chosen.method.startswith("peft:"):
+            raise
+        raise RagftError(f"method: PEFT cannot tune this model so ({error})") from error
     tuner.remove_callback(PrinterCallback)
+    if chosen.method == "prefix":
+        start_from_words(tuner.model, chosen.seed)
+    if bf16 and not chosen.method.startswith("peft:"):  # some of PEFT's kinds read the weights
+        halve_frozen(tuner.model)
     return tuner
 
 
@@ -250,7 +252,7 @@ def run(tuner: Tuner) -> dict[str, Any]:
     Raises
     ------
     RagftError
-        Not every row was trained once per epoch.
+        Not every row was trained once per epoch, or the loss or a weight is not a number.
     """
     gpu = torch.cuda.is_available()
     if gpu:
@@ -262,15 +264,18 @@ def run(tuner: Tuner) -> dict[str, Any]:
     trained = sum(entry["rows"] for entry in steps)
     if trained != len(tuner.rows) * epochs:
         raise RagftError(f"{trained} rows were trained instead of {len(tuner.rows)} × {epochs}")
+    if not finite(tuner.model):
+        raise RagftError(tuner._diverged("a weight is no longer a number after the last step"))
     tokens, seconds = epochs * sum(len(row.ids) for row in tuner.rows), steps[-1]["seconds"]
-    parts = list(tuner.model.parameters())
+    curve, parts = [entry["loss"] for entry in steps], list(tuner.model.parameters())
     return {
         "steps": len(steps),
         "tokens_seen": tokens,
         "seconds": seconds,
         "tokens_per_second": tokens / seconds,
         "peak_memory_mb": peak_gpu_memory_mb() if gpu else peak_memory_mb(),
-        "losses": _by_epoch([entry["loss"] for entry in steps], epochs),
+        "losses": _by_epoch(curve, epochs),
+        "curve": curve,
         "trainable": sum(part.numel() for part in parts if part.requires_grad),
         "total": sum(part.numel() for part in parts),
     }

@@ -90,6 +90,15 @@ def test_latency_curves(given, tmp_path):
     assert (tmp_path / "figures" / "data" / "06_caching.json").exists()
 
 
+def test_behaviour(given, tmp_path):
+    run = run_notebook(NOTEBOOKS / "08_behaviour.ipynb", tmp_path / "08.ipynb", given)
+    assert run.status == "ran"
+    for name in ("behaviour", "learning_curves"):
+        assert (tmp_path / "figures" / f"08_{name}.png").exists()
+    record = json.loads((tmp_path / "figures" / "data" / "08_behaviour.json").read_text())
+    assert set(record["results"]["quantities"]) >= {"valid_output_tuned_minus_prompted"}
+
+
 def test_your_own_data(given, history, tmp_path):
     given |= {"package": history, "retrievers": ["bm25"]}
     run = run_notebook(NOTEBOOKS / "10_your_own_data.ipynb", tmp_path / "10.ipynb", given)

@@ -1,26 +1,20 @@
-"""Fine-tuning end to end on a tiny model: what is learnt, kept, reused, resumed and refused."""
+"""Fine-tuning end to end on a tiny model: what is learnt, kept, reused and gone on from."""
 
 from __future__ import annotations
 
-import os
 import shutil
-import signal
-import subprocess
-import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
-import ragft
 from ragft import models
 from ragft.generation.local import LocalModel
 from ragft.training import finetune as module
 from ragft.training import trainer
 from ragft.training.adapters import merge
-from ragft.training.finetune import conflicts, finetune
+from ragft.training.finetune import finetune
 from ragft.types import Example, RagftError
 
 FACTS = {"Tarmo": "Oslo", "Velka": "Ravik", "veld": "31", "Works": "unknown", "town": "7"}
@@ -70,6 +64,9 @@ def test_what_the_result_says(tiny_model, tuned):
     assert tuned.tokens_per_second == pytest.approx(tuned.tokens_seen / tuned.seconds)
     assert len(tuned.losses) == 40
     assert tuned.losses[-1] < 0.3 < 3 < tuned.losses[0]
+    assert len(tuned.curve) == tuned.steps
+    each = tuned.steps // 40
+    assert tuned.losses[0] == pytest.approx(sum(tuned.curve[:each]) / each)
     assert tuned.adapter_bytes == (tuned.adapter / "adapter_model.safetensors").stat().st_size
     assert tuned.base_hash == models.weights_hash(tiny_model)
     assert (tuned.method, tuned.seed, tuned.examples, tuned.conflicting) == ("lora", 0, 5, 0)
@@ -146,54 +143,6 @@ def test_an_adapter_for_another_base_or_a_damaged_one_is_refused(other_model, tu
         models.read_card(copy)
 
 
-def test_a_killed_run_ends_with_the_weights_of_one_never_killed(tiny_model, tmp_path, monkeypatch):
-    # dropout draws random numbers, whose state must survive too
-    options = {**SETTINGS, "epochs": 5, "batch_tokens": 24, "dropout": 0.2, "checkpoint_every": 5}
-    whole = finetune(tiny_model, EXAMPLES, out=tmp_path / "whole", **options)
-    code = (
-        "import os, signal\n"
-        "from ragft.training import trainer\n"
-        "from ragft.training.finetune import finetune\n"
-        "from ragft.types import Example\n"
-        "taken = trainer.Tuner.training_step\n"
-        "def step(self, *arguments):\n"
-        "    if self.state.global_step == 8:\n"
-        "        os.kill(os.getpid(), signal.SIGKILL)\n"
-        "    return taken(self, *arguments)\n"
-        "trainer.Tuner.training_step = step\n"
-        f"facts = {[(e.prompt, e.completion) for e in EXAMPLES]!r}\n"
-        f"finetune({str(tiny_model)!r}, [Example(*f) for f in facts],"
-        f" out={str(tmp_path / 'cut')!r}, **{options!r})\n"
-    )
-    root = str(Path(ragft.__file__).parent.parent)
-    killed = subprocess.run(
-        [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": root}, capture_output=True
-    )
-    assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
-    left = tmp_path / ".cut.training" / "checkpoints"
-    assert [path.name for path in left.glob("checkpoint-*")] == ["checkpoint-5"]
-    assert not (tmp_path / "cut").exists()
-    steps = []
-    taken = trainer.Tuner.training_step
-    monkeypatch.setattr(
-        trainer.Tuner, "training_step", lambda self, *a: (steps.append(1), taken(self, *a))[1]
-    )
-    resumed = finetune(tiny_model, EXAMPLES, out=tmp_path / "cut", **options)
-    assert len(steps) == whole.steps - 5
-    assert resumed.adapter_hash == whole.adapter_hash
-    assert resumed.losses == whole.losses
-    assert resumed.tokens_seen == whole.tokens_seen
-    assert not left.exists()
-
-
-def test_an_unfinished_run_of_other_settings_is_not_taken_up(tiny_model, tmp_path):
-    left = tmp_path / ".out.training"
-    (left / "checkpoints" / "checkpoint-3").mkdir(parents=True)
-    (left / "checkpoints" / "checkpoint-3" / "ragft_complete").touch()
-    (left / "settings.json").write_text("{}")
-    assert finetune(tiny_model, EXAMPLES, out=tmp_path / "out", **{**SETTINGS, "epochs": 1}).steps
-
-
 def test_few_examples_get_as_many_passes_as_the_least_steps_take(tiny_model, tmp_path):
     options = SETTINGS | {"epochs": 2, "batch_tokens": 10_000, "learning_rate": 1e-4}
     made = finetune(tiny_model, EXAMPLES, out=tmp_path / "few", min_steps=7, **options)
@@ -214,17 +163,6 @@ def test_all_weights(tiny_model, tmp_path):
         merge(tiny_model, done.adapter, out=tmp_path / "merged")
 
 
-def test_qlora_on_a_cpu(wide_model, tmp_path):
-    pytest.importorskip("bitsandbytes")
-    options = {**SETTINGS, "method": "qlora", "epochs": 20}
-    done = finetune(wide_model, EXAMPLES, out=tmp_path / "qlora", **options)
-    assert done.losses[-1] < 0.5 * done.losses[0]
-    quantised = LocalModel.load(wide_model, adapter=done.adapter, device="cpu", quantization="nf4")
-    assert len(answers(quantised)) == len(EXAMPLES)
-    merged = merge(wide_model, done.adapter, out=tmp_path / "merged")
-    assert "quantization_config" not in (merged / "config.json").read_text()
-
-
 def test_rows_trained_are_counted(tiny_model, tmp_path, monkeypatch):
     class Short(trainer.TokenBatches):
         def __iter__(self):
@@ -235,59 +173,6 @@ def test_rows_trained_are_counted(tiny_model, tmp_path, monkeypatch):
     with pytest.raises(RagftError, match=r"\d+ rows were trained instead of 5 × 2"):
         finetune(tiny_model, EXAMPLES, out=tmp_path / "out", **{**SETTINGS, "epochs": 2})
     assert not (tmp_path / "out").exists()
-
-
-def test_a_loss_that_is_not_a_number_names_the_step(tiny_model, tmp_path):
-    with pytest.raises(RagftError, match=r"the loss became nan at step \d+: lower learning_rate"):
-        finetune(tiny_model, EXAMPLES, out=tmp_path / "o", **{**SETTINGS, "learning_rate": 1e30})
-
-
-def test_conflicting_answers_are_counted():
-    twice = [*EXAMPLES, replace(EXAMPLES[0], completion=" Bergen"), EXAMPLES[1]]
-    assert conflicts(twice) == 1
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"examples": []}, "no examples to train on"),
-        (
-            {"examples": [Example("a", " b"), Example("a", " ")]},
-            "example 1 has an empty completion",
-        ),
-        ({"examples": [Example("", " b")]}, "example 0 has an empty prompt"),
-        (
-            {"examples": [Example("0 " * 200, " 1")]},
-            r"example 0: its prompt has \d+ tokens .* 128 fit",
-        ),
-        ({"max_length": 5}, "at most 5 fit"),
-        ({"method": "dora"}, "method='dora': choose one of lora, qlora, full"),
-        ({"rank": 33}, r"rank=33 is larger than the model is wide \(32\)"),
-        ({"rank": 0}, "rank=0: must be a whole number of at least 1"),
-        ({"epochs": 0}, "epochs=0"),
-        ({"learning_rate": 0.0}, "learning_rate=0.0: must be above 0"),
-        ({"dropout": 1.0}, "dropout=1.0"),
-        ({"target_modules": ["q_proj", "query"]}, "no layer 'query'; choose from .*q_proj"),
-    ],
-)
-def test_errors_name_what_was_wrong(tiny_model, tmp_path, options, message):
-    options = {**SETTINGS, "examples": EXAMPLES, **options}
-    with pytest.raises(RagftError, match=message):
-        finetune(tiny_model, options.pop("examples"), out=tmp_path / "out", **options)
-    assert not (tmp_path / "out").exists()
-
-
-def test_qlora_without_bitsandbytes_names_the_extra(wide_model, tmp_path, monkeypatch):
-    import importlib.util
-
-    found = importlib.util.find_spec
-    monkeypatch.setattr(
-        importlib.util,
-        "find_spec",
-        lambda name, *a: None if name == "bitsandbytes" else found(name),
-    )
-    with pytest.raises(RagftError, match=r"pip install 'ragft\[qlora\]'"):
-        finetune(wide_model, EXAMPLES, out=tmp_path / "out", **{**SETTINGS, "method": "qlora"})
 
 
 def test_going_on_from_an_adapter_begins_with_its_weights(tiny_model, tuned, tmp_path):

@@ -1,55 +1,12 @@
-"""The trainer's hooks: batches, padding, and the loss held against TRL's own."""
+"""The trainer's hooks: the loss held against TRL's own, the learning rate, the checkpoints."""
 
 from __future__ import annotations
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from ragft.training.trainer import Row, TokenBatches, _by_epoch, _last_checkpoint, collate
-
-
-@given(
-    lengths=st.lists(st.integers(1, 60), min_size=1, max_size=50),
-    budget=st.integers(1, 200),
-    seed=st.integers(0, 5),
-)
-@settings(max_examples=60, deadline=None)
-def test_batches_hold_every_row_once_and_keep_to_the_budget(lengths, budget, seed):
-    batches = TokenBatches(lengths, budget, seed)
-    for epoch in (0, 1, 2):
-        batches.set_epoch(epoch)
-        made = list(batches)
-        assert len(made) == len(batches)
-        assert sorted(i for batch in made for i in batch) == list(range(len(lengths)))
-        for batch in made:
-            padded = len(batch) * max(lengths[i] for i in batch)
-            assert padded <= budget or len(batch) == 1
-        assert made == list(batches)  # asked again, the same order
-
-
-def test_batches_differ_between_epochs_and_seeds():
-    def order(seed: int, epoch: int) -> list[list[int]]:
-        batches = TokenBatches([5] * 20, 20, seed)
-        batches.set_epoch(epoch)
-        return list(batches)
-
-    assert len({str(order(seed, epoch)) for seed in (0, 1) for epoch in (0, 1)}) == 4
-
-
-def test_batches_by_hand():
-    batches = TokenBatches([4, 9, 4, 5], 10, 0)
-    # longest first: 9 alone (9 + 5 > 10 padded), then 5 and 4 (2 × 5 = 10), then 4
-    assert sorted(len(batch) for batch in batches) == [1, 1, 2]
-    assert batches.cuts == [0, 1, 3, 4]
-
-
-def test_rows_are_padded_on_the_right_and_prompts_carry_no_loss():
-    batch = collate([Row([1, 7, 8, 2], 2), Row([1, 9], 1)], pad=0)
-    assert batch["input_ids"].tolist() == [[1, 7, 8, 2], [1, 9, 0, 0]]
-    assert batch["attention_mask"].tolist() == [[1, 1, 1, 1], [1, 1, 0, 0]]
-    assert batch["labels"].tolist() == [[-100, -100, 8, 2], [-100, 9, -100, -100]]
+from ragft.training.batches import Row, collate
+from ragft.training.trainer import _by_epoch, _last_checkpoint
 
 
 def test_losses_by_epoch():
@@ -67,18 +24,19 @@ def test_only_a_checkpoint_marked_whole_is_taken_up(tmp_path):
 
 @pytest.fixture(scope="module")
 def tuner(tiny_model, tmp_path_factory):
-    from ragft.training import finetune, trainer
+    from ragft.models import open_tokenizer
+    from ragft.training import methods, trainer
     from ragft.training.adapters import Settings
 
     chosen = Settings("lora", 4, 8.0, 0.0, "all-linear", 1, 1e-3, 64, 0, 128, "", "")
     rows = [Row([1, 20, 21, 22, 2], 3), Row([1, 30, 31, 2], 2), Row([1, 40, 41, 42, 43, 2], 4)]
     return trainer.build(
-        finetune._open(tiny_model, chosen, 6),
+        methods.open_base(tiny_model, chosen, 6),
         rows,
         chosen,
         folder=tmp_path_factory.mktemp("tuner"),
-        tokenizer=finetune.models.open_tokenizer(tiny_model),
-        lora=finetune._lora(chosen),
+        tokenizer=open_tokenizer(tiny_model),
+        peft_config=methods.configuration(chosen),
         bf16=False,
         progress=False,
         checkpoint_every=None,

@@ -1,0 +1,74 @@
+"""Rows of tokens and the batches they are trained in: a budget of tokens, not a number of rows.
+
+Every row stands in a line of its own, so that no row sees another; padding is kept small by
+putting rows of like lengths together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+
+
+@dataclass(frozen=True)
+class Row:
+    """One tokenised example: prompt and completion, and how many tokens the prompt has."""
+
+    ids: list[int]
+    prompt: int
+
+
+class TokenBatches:
+    """Batches of row numbers within a budget of padded tokens, in a new order every epoch.
+
+    Rows are sorted by length (ties at random), cut where the budget is full, and the batches are
+    shuffled. The cuts depend on the lengths alone, so every epoch has as many steps as the last,
+    and the order on (seed, epoch) alone, so a resumed run sees the batches it would have seen.
+    """
+
+    def __init__(self, lengths: Sequence[int], budget: int, seed: int) -> None:
+        self.lengths = torch.tensor(lengths)
+        self.seed, self.epoch = seed, 0
+        self.cuts = [0]
+        for place, length in enumerate(self.lengths.sort(descending=True).values.tolist()):
+            if place == 0:
+                longest = length
+            elif (place - self.cuts[-1] + 1) * longest > budget:
+                self.cuts.append(place)
+                longest = length
+        self.cuts.append(len(lengths))
+
+    def __len__(self) -> int:
+        return len(self.cuts) - 1
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the order: the same epoch always gives the same batches."""
+        self.epoch = epoch
+
+    def __iter__(self) -> Iterator[list[int]]:
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
+        mixed = torch.randperm(len(self.lengths), generator=generator)
+        order = mixed[self.lengths[mixed].sort(descending=True, stable=True).indices].tolist()
+        for batch in torch.randperm(len(self), generator=generator).tolist():
+            yield order[self.cuts[batch] : self.cuts[batch + 1]]
+
+
+def steps_an_epoch(rows: Sequence[Row], budget: int) -> int:
+    """Return how many batches the rows make."""
+    return len(TokenBatches([len(row.ids) for row in rows], budget, seed=0))
+
+
+def collate(rows: Sequence[Row], pad: int) -> dict[str, torch.Tensor]:
+    """Pad rows on the right; labels are -100 on the prompt and the padding."""
+    width = max(len(row.ids) for row in rows)
+    ids = torch.full((len(rows), width), pad)
+    labels = torch.full((len(rows), width), -100)
+    mask = torch.zeros((len(rows), width), dtype=torch.long)
+    for line, row in enumerate(rows):
+        end = len(row.ids)
+        ids[line, :end] = torch.tensor(row.ids)
+        labels[line, row.prompt : end] = ids[line, row.prompt : end]
+        mask[line, :end] = 1
+    return {"input_ids": ids, "attention_mask": mask, "labels": labels}
