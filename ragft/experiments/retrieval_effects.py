@@ -89,12 +89,21 @@ def quantities(rows: pd.DataFrame, chosen_on: str, sizes: Profile) -> dict[str, 
     parts = [("", others), *((f"@{name}", part) for name, part in rows.groupby("set", sort=False))]
     for suffix, part in parts:
         assert isinstance(part, pd.DataFrame)
-        names = ", ".join(dict.fromkeys(part["set"]))
         scored = Scored(part, sizes)
         for unit, made in (("points", _differences(scored)), ("ratio", _ratios(scored))):
-            named = {f"{name}{suffix}": one for name, one in made.items()}
-            found |= effects.quantities(named, unit, corpus=names)
+            for name, one in made.items():
+                corpus = _sets(part, "held out" if _trained(name) else "whole")
+                found |= effects.quantities({f"{name}{suffix}": one}, unit, corpus=corpus)
     return found
+
+
+def _trained(quantity: str) -> bool:
+    """Tell whether a quantity is of something trained, and so of held-out halves."""
+    return "tuned" in quantity or "reranked" in quantity
+
+
+def _sets(rows: pd.DataFrame, part: str) -> str:
+    return ", ".join(dict.fromkeys(rows.loc[rows["part"] == part, "set"]))
 
 
 def _differences(scored: Scored) -> dict[str, Interval | None]:

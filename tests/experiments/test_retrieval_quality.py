@@ -433,3 +433,21 @@ def test_some_questions_are_drawn_with_their_documents():
     assert len(few.questions) == 4 and few.documents == held.documents
     assert all(wanted[q.id] == ids for q, ids in zip(few.questions, few.supporting, strict=True))
     assert drawn(held, 99) == held and drawn(held, 4) == few != drawn(held, 4, seed=1)
+
+
+def test_a_quantity_names_the_collections_it_is_of():
+    rows = [
+        {"set": name, "part": part, "stage": stage, "seed": 0, "question_id": f"q{n}",
+         "cluster": f"q{n}", "recall": 1.0, "ndcg": 0.5, "mrr": 1.0, "first": ""}
+        for name, part, stage in [
+            ("chosen", "whole", "bm25"),
+            *(("a", "whole", s) for s in PLAIN),
+            *(("a", "held out", s) for s in STAGES),
+            *(("b", "whole", s) for s in PLAIN),
+        ]
+        for n in range(4)
+    ]  # fmt: skip
+    found = retrieval_effects.quantities(pd.DataFrame(rows), "chosen", SIZES)
+    assert found["ndcg_hybrid_minus_bm25"]["corpus"] == "a, b"
+    assert found["ndcg_tuned_over_generic"]["corpus"] == "a"
+    assert found["recall_hybrid_reranked_minus_single@a"]["corpus"] == "a"
