@@ -1,8 +1,8 @@
 """Caching: what a memory of earlier answers saves under popular questions, and what it gets wrong.
 
 Requests come one after the other, popular facts more often, in several wordings; halfway the
-documents change and the index follows at once. The same requests go to RAG without a memory and
-with each kind of it (`arms.cached`).
+documents change and the index follows at once. Every request goes to RAG without a memory and with
+each kind of it (`arms.cached`), in turn.
 """
 
 from __future__ import annotations
@@ -27,12 +27,13 @@ from ragft.generation.prefixes import PrefixCache
 from ragft.profiles import Profile, profile
 from ragft.records import Records, content_key
 from ragft.runtime import machine, stopwatch
-from ragft.types import Question, RagftError
+from ragft.types import Answer, Question, RagftError
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from ragft.arms.base import Arm
+    from ragft.arms.library import Library
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ PHASES = ("before", "after")
 """Of the change."""
 RETRIEVAL = (STAGE, "embed", "search")
 """Stages in which something is looked up."""
-VERSION = 2
+VERSION = 3
 """Raised when the meaning of a cell changes, so that older cells are not reused."""
 
 
@@ -162,7 +163,7 @@ def caching(
     work = _Work(line, sizes, Records(out, smoke=sizes.name == "smoke"), requests, exponent)
     found = run_cells(
         "caching",
-        [(name,) for name in memories],
+        [tuple(memories)],
         work.key,
         work.compute,
         lambda frames, _: _summed_up(frames, sizes),
@@ -181,7 +182,7 @@ def caching(
 
 
 class _Work:
-    """The cells of one caching experiment, one a kind of memory."""
+    """The one cell of a caching experiment: all memories together."""
 
     def __init__(
         self, line: Timeline, sizes: Profile, records: Records, requests: int, exponent: float
@@ -205,73 +206,107 @@ class _Work:
         )
         return [i for i in self.line.groups if i in first & last]
 
-    def key(self, name: str) -> str:
-        """Return the key of a cell: of another machine it is another."""
-        memory = MEMORIES[name]
+    def key(self, *names: str) -> str:
+        """Return the key of the cell of some memories: of another machine it is another."""
+        chosen = {name: MEMORIES[name] for name in names}
         what = {"cell": "caching", "version": VERSION, **self.settings, **machine()}
-        what |= {"memory": asdict(memory) if memory else None}
+        what |= {"memories": {name: asdict(m) if m else None for name, m in chosen.items()}}
         seed = self.sizes.seeds[0]
         return content_key({**what, "grids": [grid.key("rag", seed) for grid in self.grids]})
 
-    def compute(self, name: str) -> tuple[pd.DataFrame, dict[str, Any]]:
-        """Send all requests, the index brought up to date between the two phases."""
+    def compute(self, *names: str) -> tuple[pd.DataFrame, dict[str, Any]]:
+        """Send all requests, the index brought up to date between the two phases.
+
+        Every request goes to all memories in turn, so that a machine that is slower for a while
+        is so for all of them.
+        """
         import pandas as pd
 
-        memory, arm = MEMORIES[name], self.grids[0].build("rag", self.sizes.seeds[0])
-        arm.library = self.grids[0].new_library()
-        asked, prefixes = arm, None
-        if memory is not None and memory.prefixes:
-            prefixes = PrefixCache(memory.prefixes)
-        elif memory is not None:
-            embedder = None if memory.threshold is None else arm.library.index.embedder
-            asked = Cached(arm, embedder, threshold=memory.threshold or 1.0)
+        library = self.grids[0].new_library()
+        lines = [self._line(name, library) for name in names]
         rows = []
         for phase, grid, requests in zip(PHASES, self.grids, self.traffic, strict=True):
-            arm.library.prepare(grid.task.corpus)
-            arm.answer(grid.task.asked[:1])  # to warm up; no memory sees it
-            if phase == "after" and memory is not None and memory.forgets:
-                asked.forget()
-            if prefixes is not None:
-                arm.model.prefixes = prefixes
-            rows += self._sent(asked, grid, phase, requests, prefixes)
-            if prefixes is not None:
-                arm.model.prefixes = None  # other cells' arms have the same model
-        return pd.DataFrame(rows).assign(memory=name), {}
+            library.prepare(grid.task.corpus)
+            for line in lines:
+                line.arm.answer(grid.task.asked[:1])  # to warm up; no memory sees it
+                if phase == "after" and line.memory is not None and line.memory.forgets:
+                    line.asked.forget()
+            rows += self._sent(lines, grid, phase, requests)
+        return pd.DataFrame(rows), {}
+
+    def _line(self, name: str, library: Library) -> _Line:
+        """Return an arm behind one memory; all search the same index."""
+        memory, arm = MEMORIES[name], self.grids[0].build("rag", self.sizes.seeds[0])
+        arm.library = library
+        if memory is None:
+            return _Line(name, None, arm, arm, None)
+        if memory.prefixes:
+            return _Line(name, memory, arm, arm, PrefixCache(memory.prefixes))
+        embedder = None if memory.threshold is None else library.index.embedder
+        asked = Cached(arm, embedder, threshold=memory.threshold or 1.0)
+        return _Line(name, memory, arm, asked, None)
 
     def _sent(
         self,
-        asked: Arm,
+        lines: Sequence[_Line],
         grid: Grid,
         phase: str,
         requests: Sequence[tuple[int, int]],
-        prefixes: PrefixCache | None,
     ) -> list[dict[str, Any]]:
-        """Send the requests of one phase; return a row each."""
+        """Send the requests of one phase to every line; return a row each."""
         from ragft.evaluation.outcomes import judge
 
         day = grid.task.day
         worded = [{q.id: q for q in self.line.ask(day, wording)} for wording in self.wordings]
         rows = []
         for number, (fact, wording) in enumerate(requests):
-            before = float("nan") if prefixes is None else prefixes.reused
             question: Question = worded[wording][self.facts[fact]]
-            with stopwatch() as watch:
-                (answer,) = asked.answer([question])
-            rows.append(
-                {
-                    "phase": phase,
-                    "number": number,
-                    "question_id": question.id,
-                    "outcome": judge(question, answer, day, facts=grid.book).outcome,
-                    "hit": from_memory(answer),
-                    "retrieval": sum(answer.stage_ms.get(stage, 0.0) for stage in RETRIEVAL),
-                    "prefill": answer.stage_ms.get("prefill", 0.0),
-                    "reused": ((prefixes.reused if prefixes else 0) - before)
-                    / max(answer.prompt_tokens, 1),
-                    "total": watch.ms,
-                }
-            )
+            first = number % len(lines)  # none always comes after the same other one
+            for line in (*lines[first:], *lines[:first]):
+                answer, ms, reused = line.send(question)
+                rows.append(
+                    {
+                        "memory": line.name,
+                        "phase": phase,
+                        "number": number,
+                        "question_id": question.id,
+                        "outcome": judge(question, answer, day, facts=grid.book).outcome,
+                        "hit": from_memory(answer),
+                        "retrieval": sum(answer.stage_ms.get(stage, 0.0) for stage in RETRIEVAL),
+                        "prefill": answer.stage_ms.get("prefill", 0.0),
+                        "reused": reused / max(answer.prompt_tokens, 1),
+                        "total": ms,
+                    }
+                )
+        rows.sort(key=lambda row: [line.name for line in lines].index(row["memory"]))
         return rows
+
+
+@dataclass
+class _Line:
+    """An arm behind one memory."""
+
+    name: str
+    memory: Memory | None
+    arm: Arm
+    asked: Arm
+    """What requests are sent to: the arm, or the memory before it."""
+    prefixes: PrefixCache | None
+
+    def send(self, question: Question) -> tuple[Answer, float, float]:
+        """Return the answer, its milliseconds, and the prompt's tokens that were not read anew."""
+        if self.prefixes is None:
+            with stopwatch() as watch:
+                (answer,) = self.asked.answer([question])
+            return answer, watch.ms, float("nan")
+        before, model = self.prefixes.reused, self.arm.model
+        model.prefixes = self.prefixes
+        try:
+            with stopwatch() as watch:
+                (answer,) = self.asked.answer([question])
+        finally:
+            model.prefixes = None  # all lines have the same model
+        return answer, watch.ms, self.prefixes.reused - before
 
 
 def _summed_up(

@@ -120,6 +120,22 @@ def test_without_a_plain_run_harm_is_not_known(run):
     assert not [name for name in found.quantities if name.startswith("retrieval_time")]
 
 
+def test_every_request_goes_to_all_memories_before_the_next_one(run, monkeypatch):
+    sent = []
+    whole = module._Line.send
+
+    def send(line, question):
+        sent.append(line.name)
+        return whole(line, question)
+
+    monkeypatch.setattr(module._Line, "send", send)
+    names = [NONE, "same words", "same words, emptied"]
+    run(memories=names)
+    turns = [sent[n : n + 3] for n in range(0, len(sent), 3)]
+    assert all(sorted(turn) == sorted(names) for turn in turns)
+    assert {turn[0] for turn in turns} == set(names)  # none is always the first
+
+
 def test_a_finished_run_is_read(run, monkeypatch):
     before = run(memories=[NONE])
     monkeypatch.setattr(module._Work, "compute", lambda *_: pytest.fail("measured again"))
