@@ -20,7 +20,7 @@ from ragft.evaluation.text import same_value
 from ragft.experiments import behaviour_data, behaviour_prompts, teaching_refusals
 from ragft.experiments.behaviour_data import BOTH, CONSTRAINED, FACTS, TRAINED, Plan
 from ragft.experiments.behaviour_prompts import Shown, shown
-from ragft.experiments.grid import Grid
+from ragft.experiments.grid import Grid, one_by_one, training_notes
 from ragft.experiments.tasks import world_task
 from ragft.profiles import Profile
 from ragft.records import Records, content_key
@@ -146,7 +146,7 @@ class Work:
         questions = [s.question for s in asked]
         alone = [math.nan] * len(questions)
         if part == TIMED_PART and (arm == "fewshot" or pairs == self.plan.counts[-1]):
-            alone[:TIMED] = _one_by_one(reader, questions[:TIMED])
+            alone[:TIMED] = one_by_one(reader, [questions[0], *questions[:TIMED]])
         answers = reader.answer(questions)
         where = {"arm": arm, "part": part, "condition": how, "pairs": pairs, "seed": seed}
         return self._checked(part, asked, answers).assign(**where, alone_ms=alone)
@@ -266,36 +266,12 @@ class Work:
         """Return what training took, and what its examples share with what is asked."""
         if not pairs:
             return {}
-        from ragft.training.leakage import leakage
-
-        trained = self._train(part, pairs, seed)
         new = {k: v for k, v in self._conditions(part, arm).items() if k != TRAINED}
         questions = [s.question for asked in new.values() for s in asked]
-        shared = leakage(self._examples(part, pairs), questions)
-        return {
-            "examples": trained.examples,
-            "steps": trained.steps,
-            "tokens": trained.tokens_seen,
-            "training_seconds": trained.seconds,
-            "losses": [trained.losses[0], trained.losses[-1]],
-            "leakage": {
-                "questions": len({question for _, question in shared.normalised}),
-                "subjects": len(shared.subjects),
-            },
-        }
+        trained = self._train(part, pairs, seed)
+        return training_notes(trained, self._examples(part, pairs), questions)
 
 
 def _schedule(part: str) -> tuple[int, int]:
     """Return passes over the pairs, and by how much gentler than facts a part is trained."""
     return FILING if part == "taxonomy" else READING
-
-
-def _one_by_one(reader: Given, questions: Sequence[Question]) -> list[float]:
-    """Return the milliseconds of each question asked alone, after one that is not counted."""
-    reader.answer(questions[:1])
-    found = []
-    for question in questions:
-        with stopwatch() as watch:
-            reader.answer([question])
-        found.append(watch.ms)
-    return found

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from ragft.arms.library import Library
     from ragft.evaluation.outcomes import FactBook
     from ragft.retrieval.index import EmbedsTexts
+    from ragft.training.adapters import FinetuneResult
     from ragft.types import RefreshCost
 
 TRAINED = ("finetuned", "finetuned_rag", "raft", "placebo", "oracle_raft")
@@ -186,12 +187,7 @@ class Grid:
 
     def latencies(self, arm: Arm, count: int) -> list[float]:
         """Ask questions one at a time, after one that is not counted; in milliseconds."""
-        found = []
-        for question in self.task.asked[: count + 1] if count else ():
-            with stopwatch() as watch:
-                arm.answer([question])
-            found.append(watch.ms)
-        return found[1:]
+        return one_by_one(arm, self.task.asked[: count + 1]) if count else []
 
     def build(self, arm: str, seed: int) -> Arm:
         """Return an arm, not prepared yet."""
@@ -235,6 +231,30 @@ class Grid:
     def retrieving(self) -> dict[str, Any]:
         """Return what all arms that retrieve have in common."""
         return {**self.decoding(), "library": self.library, "top_k": self.sizes.top_k}
+
+
+def training_notes(
+    trained: FinetuneResult, examples: Sequence[Example], asked: Sequence[Question]
+) -> dict[str, Any]:
+    """Return what a training took, and what its examples share with what is asked."""
+    return {
+        "examples": trained.examples,
+        "steps": trained.steps,
+        "tokens": trained.tokens_seen,
+        "training_seconds": trained.seconds,
+        "losses": [trained.losses[0], trained.losses[-1]],
+        "leakage": _leakage(examples, asked),
+    }
+
+
+def one_by_one(arm: Arm, questions: Sequence[Question]) -> list[float]:
+    """Return the milliseconds of each question but the first, each asked alone."""
+    found = []
+    for question in questions:
+        with stopwatch() as watch:
+            arm.answer([question])
+        found.append(watch.ms)
+    return found[1:]
 
 
 def _leakage(examples: Sequence[Example], asked: Sequence[Question]) -> dict[str, int]:

@@ -16,7 +16,13 @@ from ragft.chunking import chunk
 from ragft.evaluation.statistics import Interval, mean_interval
 from ragft.experiments import effects
 from ragft.experiments.cells import run_cells
-from ragft.experiments.retrieval_sets import CUTOFF, Remembering, Searched, search_rows
+from ragft.experiments.retrieval_sets import (
+    CUTOFF,
+    Remembering,
+    Searched,
+    search_rows,
+    usual_cut,
+)
 from ragft.profiles import Profile, profile
 from ragft.records import Records, content_key
 from ragft.retrieval.dense import Embedder
@@ -91,8 +97,7 @@ def retrieval_layouts(
     sizes = profile(base)
     if sizes.retriever == "bm25":
         raise RagftError("retrieval layouts: retriever='bm25' has no vectors; choose another one")
-    plain = {"strategy": "sentences", "size": sizes.chunk_size, "overlap": sizes.chunk_overlap}
-    cut = dict(plain if chunking is None else chunking)
+    cut = usual_cut(sizes, chunking)
     embedder = embedder or Embedder(sizes.embedding_model, cache=cache_dir() / "vectors")
     work = _Work(sets, shards, precision, cut, Remembering(embedder), sizes)
     found = run_cells(

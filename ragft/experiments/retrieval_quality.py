@@ -25,6 +25,7 @@ from ragft.experiments.retrieval_sets import (
     drawn,
     fusion_rows,
     search_rows,
+    usual_cut,
 )
 from ragft.experiments.retrieval_training import Trained, Training, usual_training
 from ragft.profiles import Profile, profile
@@ -224,8 +225,7 @@ class _Work:
     ) -> None:
         self.sets, self.choose_on = {one.name: one for one in sets}, choose_on
         self.training, self.given, self.sizes, self.records = training, reranker, sizes, records
-        plain = {"strategy": "sentences", "size": sizes.chunk_size, "overlap": sizes.chunk_overlap}
-        self.chunking = dict(plain if chunking is None else chunking)
+        self.chunking = usual_cut(sizes, chunking)
         self.embedder = None if embedder is None else Remembering(embedder)
         self.model_hash = "" if embedder is None else self.embedder.model_hash
         self.trained = Trained(

@@ -15,6 +15,7 @@ import numpy as np
 
 from ragft.corpora.corpus import Corpus
 from ragft.evaluation.retrieval_metrics import ndcg_at_k, recall_at_k, reciprocal_rank
+from ragft.profiles import Profile
 from ragft.records import sha256_json
 from ragft.retrieval.fusion import Fusion
 from ragft.retrieval.index import EmbedsTexts, HybridIndex
@@ -99,6 +100,12 @@ def searched_set(
             "files belong together?"
         )
     return Searched(name, corpus.documents, asked, tuple(wanted), marks)
+
+
+def usual_cut(sizes: Profile, chunking: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return arguments of `chunk`: those given, or sentences up to the profile's size."""
+    plain = {"strategy": "sentences", "size": sizes.chunk_size, "overlap": sizes.chunk_overlap}
+    return dict(plain if chunking is None else chunking)
 
 
 def drawn(held: Searched, most: int, seed: int = 0) -> Searched:

@@ -17,7 +17,7 @@ from ragft.evaluation.text import states
 from ragft.experiments import teaching_data, teaching_refusals
 from ragft.experiments.contexts import Condition, Contexts
 from ragft.experiments.evaluate import answers_frame
-from ragft.experiments.grid import Grid
+from ragft.experiments.grid import Grid, training_notes
 from ragft.experiments.tasks import Task
 from ragft.profiles import Profile
 from ragft.records import Records, content_key, sha256_json
@@ -259,26 +259,13 @@ class Work:
 
         Of refusals also the forbidden topic.
         """
-        from ragft.training.leakage import leakage
-
         notes: dict[str, Any] = {}
         if part.startswith("refusals"):
             notes["topic"] = teaching_refusals.forbidden_topic(self.questions)
         if part in (*UNTRAINED, *MISMATCHED):
             return notes
-        trained = self._train(part, seed)
-        shared = leakage(self._examples(part, seed), self.questions)
-        return notes | {
-            "examples": trained.examples,
-            "steps": trained.steps,
-            "tokens": trained.tokens_seen,
-            "training_seconds": trained.seconds,
-            "losses": [trained.losses[0], trained.losses[-1]],
-            "leakage": {
-                "questions": len({question for _, question in shared.normalised}),
-                "subjects": len(shared.subjects),
-            },
-        }
+        examples = self._examples(part, seed)
+        return notes | training_notes(self._train(part, seed), examples, self.questions)
 
 
 def _texts(part: str) -> list[Any]:
