@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ragft.batch import grids
 from ragft.batch.execution import execute
 from ragft.batch.parameters import check_parameters, read_notebook, read_parameters
 from ragft.files import atomic_write, sha256_file, sha256_json
@@ -130,7 +131,9 @@ def reproduce(
 
     Every notebook has a parameter `profile`; `results`, `figures` (folders, as absolute paths) and
     those in `parameters` are given to the notebooks that have them. All of them are checked before
-    the first one runs. Executed notebooks go to `<results>/notebooks/<profile>/`.
+    the first one runs. Executed notebooks go to `<results>/notebooks/<profile>/`. Pictures of the
+    full grid (`full` among the parameters) are never replaced by a smaller one's: those go to
+    `<figures>/reduced`.
 
     Returns
     -------
@@ -145,20 +148,23 @@ def reproduce(
     from tqdm import tqdm
 
     chosen = numbered_notebooks(notebooks, only)
-    given = {
-        "results": str(Path(results).resolve()),
-        "figures": str(Path(figures).resolve()),
-        **(parameters or {}),
+    given = {"results": str(Path(results).resolve()), **(parameters or {})}
+    full = bool(given.get("full"))
+    places = {path: grids.place(figures, path.stem, full).resolve() for path in chosen}
+    plan = {
+        path: _given_to(path, profile, {"figures": str(place), **given})
+        for path, place in places.items()
     }
-    plan = {path: _given_to(path, profile, given) for path in chosen}
     _refuse_unknown(parameters or {}, plan)
     folder = Path(results) / "notebooks" / profile
     runs = []
     with tqdm(plan.items(), unit="notebook", disable=not progress) as bar:
         for path, values in bar:
             bar.set_description(path.stem)
-            run = _attempt(path, folder / path.name, values, figures, force, progress)
+            run = _attempt(path, folder / path.name, values, places[path], force, progress)
             runs.append(run)
+            if values.get("full") and run.status != "failed":
+                grids.mark_full(figures, path.stem)
     return runs
 
 
@@ -231,4 +237,5 @@ def _products(path: Path, folder: str | Path | None) -> list[Path]:
     if folder is None:
         return []
     prefix = path.stem[:3] if path.stem[:2].isdigit() else path.stem
-    return sorted(p.resolve() for p in Path(folder).rglob(f"{prefix}*") if p.is_file())
+    places = (Path(folder), Path(folder) / "data")
+    return sorted(p.resolve() for f in places for p in f.glob(f"{prefix}*") if p.is_file())

@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-def day_axis(axes: Axes, label: str = "days since day 0") -> None:
-    """Count days in steps that are read at a glance."""
+def day_axis(axes: Axes, label: str = "days since day 0", most: int = 4) -> None:
+    """Count days in at most so many steps, each read at a glance."""
     from matplotlib.ticker import MaxNLocator
 
-    axes.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 3, 5, 10], integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(most, steps=[1, 2, 3, 5, 10], integer=True))
     axes.set_xlabel(label)
 
 

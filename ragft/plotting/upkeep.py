@@ -201,7 +201,8 @@ def _dress(grid: Any, arms: Sequence[str], events: Sequence[float], event: str) 
     for axes, arm in zip(grid[0], arms, strict=True):
         label = look(arm).label.replace(" + ", "\n+ " if len(arms) > 3 else " + ")
         axes.set_title(label, color=darker(look(arm).colour))
+    narrow = len(arms) > 3 and grid[0, 0].get_xlim()[1] >= 1000  # numbers of four digits are wide
     for axes in grid[-1]:
-        day_axis(axes)
+        day_axis(axes, most=2 if narrow else 4)
     if events:
         label_event(grid[0, 0], events[0], event)

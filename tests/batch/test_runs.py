@@ -175,6 +175,19 @@ def test_reproduce_gives_each_notebook_what_it_takes(make_notebook, tmp_path, ex
     assert [(run.name, run.status) for run in again] == [("01_b", "skipped")]
 
 
+def test_a_reduced_run_leaves_pictures_of_the_full_grid_alone(make_notebook, tmp_path, executed):
+    make_notebook("profile = 'cpu'\nfigures = ''\nfull = False", name="01_b")
+    make_notebook("profile = 'cpu'\nfigures = ''", name="02_c")
+    places = {"results": tmp_path / "r", "figures": tmp_path / "f", "progress": False}
+    reproduce(tmp_path, "cpu", **places, parameters={"full": True})
+    reproduce(tmp_path, "cpu", **places)
+    assert [values["figures"] for _, values in executed] == [
+        str(tmp_path / "f"),
+        str(tmp_path / "f"),  # has no full grid, so that one run is as good as the other
+        str(tmp_path / "f" / "reduced"),
+    ]
+
+
 def test_reproduce_checks_every_notebook_before_the_first_runs(make_notebook, tmp_path, executed):
     places = {"results": tmp_path / "r", "figures": tmp_path / "f", "progress": False}
     make_notebook("profile = 'cpu'", name="00_a")

@@ -26,6 +26,12 @@ def test_an_event_is_named_on_its_wider_side(axes):
     assert [text.get_ha() for text in axes.texts] == ["left", "right"]
 
 
+def test_fewer_steps_where_numbers_are_wide(axes):
+    axes.set_xlim(0, 1900)
+    scales.day_axis(axes, most=2)
+    assert [t for t in axes.get_xticks() if 0 <= t <= 1900] == [0, 1000]
+
+
 def test_a_log_axis_spans_a_decade_at_least_and_short_spans_have_ticks_at_3(axes):
     scales.log_axis(axes, 2.0, 2.0)
     low, high = axes.get_xlim()
