@@ -261,6 +261,13 @@ RETRIEVAL = {
     "02_domains": "R4",
 }
 BEHAVIOUR = {"08_behaviour": "L7 T9 B1 B2 B3 B4 B5 B6"}
+FINETUNING = {
+    "03_forgetting": "T3 T4 P5",
+    "03_knowledge": "H2 H5 H8 T7 P1 P2 P11 P13",
+    "03_known": "P3 P8",
+    "03_curating": "T5",
+    "03_memorisation": "T8",
+}
 
 
 def test_the_rows_of_the_package_are_sound():
@@ -268,7 +275,7 @@ def test_the_rows_of_the_package_are_sound():
     names = [claim.measured for claim in claims if claim.measured]
     assert len(set(names)) == len(names)
     recorded = {c.id: (c.measured, c.record) for c in claims if c.record}
-    listed = HALLUCINATION | LATENCY | GPU | RETRIEVAL | BEHAVIOUR
+    listed = HALLUCINATION | LATENCY | GPU | RETRIEVAL | BEHAVIOUR | FINETUNING
     others = {i: record for record, ids in listed.items() for i in ids.split()}
     assert {i: recorded.pop(i)[1] for i in others} == others and recorded == FRESHNESS
     model = {claim.id for claim in claims if claim.scope == "model"}

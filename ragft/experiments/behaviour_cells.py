@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from ragft import models, prompts
@@ -17,7 +17,12 @@ from ragft.corpora import behaviours
 from ragft.corpora.behaviours import Behaviour
 from ragft.evaluation.behaviours import SCORES, check
 from ragft.evaluation.text import same_value
-from ragft.experiments import behaviour_data, behaviour_prompts, teaching_refusals
+from ragft.experiments import (
+    behaviour_asking,
+    behaviour_data,
+    behaviour_prompts,
+    teaching_refusals,
+)
 from ragft.experiments.behaviour_data import BOTH, CONSTRAINED, FACTS, TRAINED, Plan
 from ragft.experiments.behaviour_prompts import Shown, shown
 from ragft.experiments.grid import Grid, one_by_one, training_notes
@@ -149,29 +154,8 @@ class Work:
             alone[:TIMED] = one_by_one(reader, [questions[0], *questions[:TIMED]])
         answers = reader.answer(questions)
         where = {"arm": arm, "part": part, "condition": how, "pairs": pairs, "seed": seed}
-        return self._checked(part, asked, answers).assign(**where, alone_ms=alone)
-
-    def _checked(
-        self, part: str, asked: Sequence[Shown], answers: Sequence[Answer]
-    ) -> pd.DataFrame:
-        import pandas as pd
-
-        rows = []
-        for one, answer in zip(asked, answers, strict=True):
-            question = one.question
-            rows.append(
-                {
-                    "question_id": question.id,
-                    "question": question.text,
-                    "cluster": question.cluster_key,
-                    "text": answer.raw,
-                    "expected": one.completion,
-                    **self._scores(part, one.expects, answer),
-                    "prompt_tokens": answer.prompt_tokens,
-                    "completion_tokens": answer.completion_tokens,
-                }
-            )
-        return pd.DataFrame(rows)
+        scores = partial(self._scores, part)
+        return behaviour_asking.checked(asked, answers, scores).assign(**where, alone_ms=alone)
 
     def _scores(self, part: str, expects: Mapping[str, Any], answer: Answer) -> dict[str, float]:
         if part == FACTS:
@@ -203,8 +187,8 @@ class Work:
     def _longest(self, part: str) -> int:
         """Return the tokens that an answer of a behaviour may take: the longest, and an end."""
         task = self.task(part)
-        texts = [shown(task.name, s).completion for s in task.asked]
-        return 1 + max(map(len, models.prompt_tokens(self.facts.model.tokenizer, texts)))
+        asked = [shown(task.name, s) for s in task.asked]
+        return behaviour_asking.longest(self.facts.model.tokenizer, asked)
 
     def _told(self, part: str, arm: str) -> str:
         """Return the instruction: the rules where nothing is tuned, else none of them."""
@@ -250,17 +234,8 @@ class Work:
         found: Sequence[list[Passage] | None] = [None] * len(chosen)
         if part == BOTH:
             found = self._search([s.question for s in chosen])
-        told, model = behaviour_prompts.SHORT[task.name], self.facts.model
         taught = [shown(task.name, s, p) for s, p in zip(chosen, found, strict=True)]
-        return [
-            Example(
-                prompts.for_model(model, s.question.text, s.passages, instruction=told),
-                s.completion,
-                s.question.subject,
-                s.question.id,
-            )
-            for s in taught
-        ]
+        return behaviour_asking.taught_examples(self.facts.model, task.name, taught)
 
     def _notes(self, part: str, arm: str, pairs: int, seed: int) -> dict[str, Any]:
         """Return what training took, and what its examples share with what is asked."""

@@ -10,7 +10,10 @@ from ragft.plotting.claim_rows import VERDICTS
 from ragft.plotting.days import over_days
 from ragft.plotting.doses import dose_response
 from ragft.plotting.drift import drift_curves
+from ragft.plotting.exposure import memorised
 from ragft.plotting.forest import forest
+from ragft.plotting.forgetting import learning_forgetting
+from ragft.plotting.heat import size_by_noise
 from ragft.plotting.load import load_curves
 from ragft.plotting.memory import memory_split
 from ragft.plotting.overview import HERO_LINES, hero
@@ -54,9 +57,11 @@ __all__ = [
     "freshness",
     "hero",
     "learning_curves",
+    "learning_forgetting",
     "ledger",
     "load_curves",
     "look",
+    "memorised",
     "memory_split",
     "outcomes",
     "outcomes_by_condition",
@@ -65,6 +70,7 @@ __all__ = [
     "risk_coverage",
     "save",
     "search_curves",
+    "size_by_noise",
     "stage_curves",
     "stage_scores",
     "stale_share",

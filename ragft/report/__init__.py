@@ -2,6 +2,7 @@
 
 from ragft.report.behaviour import bars_frame, curves_frame, rules_table
 from ragft.report.explanations import View, explanation_html, explanation_text, printable
+from ragft.report.finetuning import accuracy_table
 from ragft.report.frames import (
     by_group,
     freshness_note,
@@ -46,6 +47,7 @@ from ragft.report.text import (
 
 __all__ = [
     "View",
+    "accuracy_table",
     "bars_frame",
     "bench_text",
     "beyond_frame",

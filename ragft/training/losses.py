@@ -70,7 +70,7 @@ def example_losses(
         raise RagftError(f"batch_tokens={batch_tokens}: must be at least 1")
     folder = models.locate(getattr(model, "folder", model))
     rows, _ = tokenise(folder, examples, None)
-    network, pad = _network(folder, adapter), models.open_tokenizer(folder).pad_token_id
+    network, pad = scoring_network(folder, adapter), models.open_tokenizer(folder).pad_token_id
     batches = TokenBatches([len(row.ids) for row in rows], batch_tokens, seed=0)
     losses = np.empty(len(rows))
     for batch in batches:
@@ -78,8 +78,21 @@ def example_losses(
     return losses / [len(row.ids) - row.prompt for row in rows] if per_token else losses
 
 
-def _network(folder: Path, adapter: str | os.PathLike[str] | None) -> Any:
-    """Return the model to score with, on the GPU where there is one."""
+def scoring_network(folder: Path, adapter: str | os.PathLike[str] | None) -> Any:
+    """Return the model to score with, on the GPU where there is one.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the base, as given by `models.locate`.
+    adapter : path, optional
+        A folder made by `finetune` from this base, of any method; None: the base itself.
+
+    Raises
+    ------
+    RagftError
+        The adapter is for another base.
+    """
     gpu = torch.cuda.is_available()
     where = {"device": "cuda" if gpu else "cpu", "dtype": torch.float32}
     if adapter is None:

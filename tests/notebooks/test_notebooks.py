@@ -46,6 +46,18 @@ def test_retrieval_on_collections_of_your_own(given, tmp_path):
     assert not (tmp_path / "figures" / "02_answers.png").exists()
 
 
+def test_finetuning(given, tmp_path):
+    run = run_notebook(NOTEBOOKS / "03_finetuning.ipynb", tmp_path / "03.ipynb", given)
+    assert run.status == "ran"
+    told = {}
+    for name in ("forgetting", "knowledge", "known", "curating", "memorisation"):
+        assert (tmp_path / "figures" / f"03_{name}.png").stat().st_size > 10_000
+        record = json.loads((tmp_path / "figures" / "data" / f"03_{name}.json").read_text())
+        told |= record["results"]["quantities"]
+    read = {"lora_minus_prefix", "several_wordings_minus_one", "membership_auc_above_half"}
+    assert set(told) >= read | {"known_facts_unknown_minus_known_training"}
+
+
 def test_freshness_drift(given, history, tmp_path):
     given["package"] = history
     run = run_notebook(NOTEBOOKS / "04_freshness_drift.ipynb", tmp_path / "04.ipynb", given)

@@ -1,0 +1,154 @@
+"""Forgetting: what each way of fine-tuning learns, and what it loses of what was known.
+
+New facts are taught to a model that knows others already, by all methods, with and without
+rehearsal, over several numbers of passes (T3, T4, P5, and the accuracy beside T2). How each is
+trained is decided in `forgetting_cells`; the numbers that the ledger reads are made in
+`forgetting_effects`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ragft.experiments import effects
+from ragft.experiments.cells import distinct, run_cells
+from ragft.experiments.evaluate import scored
+from ragft.experiments.forgetting_cells import METHODS, VERSION, Plan, Work
+from ragft.experiments.forgetting_effects import paths, quantities
+from ragft.profiles import Profile, profile
+from ragft.records import Records
+from ragft.types import RagftError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FULL = ("full", "lora", "lora_4", "prefix", "prompt")
+"""All methods but 'qlora', which needs the extra of that name."""
+REDUCED = ("full", "lora", "prefix")
+MEASURES = ("accuracy", "hallucination", "abstained")
+GROUPS = ["tuning", "rehearsal", "passes", "condition"]
+
+
+@dataclass(frozen=True)
+class Forgetting:
+    """What a forgetting experiment found; the frames are those of the record."""
+
+    summary: pd.DataFrame
+    """One row per tuning × rehearsal × passes × condition ('new', 'control', 'reading') × measure:
+    mean, low, high, n, seeds. 'base' is the model as it comes, 'rag' the same reading passages."""
+    paths: pd.DataFrame
+    """One row per method × rehearsal × passes, as `plotting.learning_forgetting` wants it."""
+    trained: pd.DataFrame
+    """One row per training: trainable and total parameters, bytes, steps, tokens, seconds."""
+    answers: pd.DataFrame
+    quantities: dict[str, Any]
+    folder: Path
+    record: dict[str, Any]
+
+
+def forgetting(
+    methods: Sequence[str] = FULL,
+    *,
+    passes: Sequence[int] = (5, 10, 20, 40),
+    facts: int = 100,
+    control: int = 100,
+    model: str = "resident",
+    seeds: Sequence[int] = (0, 1, 2),
+    base: str | Profile = "cpu",
+    out: str | Path = "results",
+    progress: bool = True,
+) -> Forgetting:
+    """Teach new facts in several ways, and ask for them and for what was known before.
+
+    All are trained on the same examples for the same passes, each at a rate of its own; with
+    rehearsal, known facts are added, so that a pass takes longer. Every number of passes is a
+    training from the start to the end of its schedule.
+
+    Parameters
+    ----------
+    methods : sequence of str
+        Of `forgetting_cells.METHODS`.
+    passes : sequence of int
+        Over the new facts, rising from 1.
+    facts : int
+        New facts, of a world that the model has not seen.
+    control : int
+        Known facts asked; two thirds of what the model knows at most. RAG reads passages of the new
+        facts alone, as the others are trained on these alone.
+    model : str
+        'resident', or a folder of a model that knows the same world.
+    seeds : sequence of int
+        Training seeds; what does not train runs once.
+    base, out, progress
+        As for `compare`.
+
+    Raises
+    ------
+    RagftError
+        A method that is not known, one twice or none, passes that do not rise from 1, no facts,
+        or a model that has nothing to forget.
+    """
+    sizes = profile(base, model=str(model), seeds=distinct(seeds), facts=facts)
+    plan = Plan(tuple(methods), tuple(passes), facts, control)
+    _check(plan)
+    work = Work(plan, sizes, Records(out, smoke=sizes.name == "smoke"))
+    found = run_cells(
+        "forgetting",
+        plan.cells(sizes.seeds),
+        work.key,
+        work.compute,
+        lambda frames, notes: _summed_up(frames, notes, sizes),
+        records=work.records,
+        sizes=sizes,
+        settings={"n_boot": sizes.n_boot, "level": sizes.level, "version": VERSION},
+        parameters={"corpus": "made-up world", **asdict(plan)},
+        hashes={"corpus": work.grid.task.content_hash, "model": work.grid.model_hash},
+        progress=progress,
+    )
+    import pandas as pd
+
+    results = found.results
+    trained = [row for row in results["cells"] if row["passes"]]
+    return Forgetting(
+        effects.summary_frame(results["summary"]),
+        pd.DataFrame(results["paths"]),
+        pd.DataFrame(trained).drop(columns=["losses", "leakage"], errors="ignore"),
+        found.answers,
+        results["quantities"],
+        found.folder,
+        found.record,
+    )
+
+
+def _check(plan: Plan) -> None:
+    names, passes = plan.methods, plan.passes
+    if not names or len(set(names)) < len(names):
+        raise RagftError("forgetting: give at least one method, and none twice")
+    for name in names:
+        if name not in METHODS:
+            raise RagftError(f"unknown method {name!r}; choose of {', '.join(METHODS)}")
+    if not passes or any(b <= a for a, b in zip((0, *passes), passes, strict=False)):
+        raise RagftError(f"forgetting: passes={list(passes)}: give numbers that rise from 1")
+    if plan.facts < 2 or plan.control < 2:
+        raise RagftError(
+            f"forgetting: facts={plan.facts} and control={plan.control} must be 2 or more"
+        )
+
+
+def _summed_up(
+    frames: Sequence[pd.DataFrame], notes: Sequence[Mapping[str, Any]], sizes: Profile
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    import pandas as pd
+
+    answers = pd.concat(frames, ignore_index=True)
+    rated = scored(answers, [*GROUPS, "seed", "question_id", "cluster"])
+    results = {
+        "summary": effects.summary(rated, GROUPS, MEASURES, sizes),
+        "paths": paths(rated, sizes),
+        "quantities": quantities(rated, list(notes), sizes),
+        "cells": list(notes),
+    }
+    return answers, results

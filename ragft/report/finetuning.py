@@ -1,0 +1,36 @@
+"""The fine-tuning experiments as DataFrames that people read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from ragft.report.text import percent
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def accuracy_table(
+    summary: pd.DataFrame, rows: Sequence[str], columns: str = "condition"
+) -> pd.DataFrame:
+    """Return right answers in per cent, '87.3 [84.1, 90.2]', one column a condition.
+
+    Parameters
+    ----------
+    summary : DataFrame
+        With `measure`, mean, low, high, and the columns named in `rows` and `columns`.
+    rows : sequence of str
+        What a row of the table stands for.
+    columns : str
+
+    Returns
+    -------
+    DataFrame
+        In the order of the summary; '–' where nothing was measured.
+    """
+    mine = summary[summary["measure"] == "accuracy"]
+    shown = mine.assign(shown=[percent(row) for row in mine.to_dict("records")])
+    return shown.pivot_table(
+        index=list(rows), columns=columns, values="shown", aggfunc="first", sort=False
+    ).fillna("–")
