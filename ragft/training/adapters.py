@@ -78,9 +78,15 @@ class Settings:
     peft: Mapping[str, Any] | None = None
     """The PEFT configuration that was passed through."""
     gradient_checkpointing: bool = False
+    mix_lengths: bool = False
 
 
-_LATER = {"virtual_tokens": 0, "peft": None, "gradient_checkpointing": False}
+_LATER = {
+    "virtual_tokens": 0,
+    "peft": None,
+    "gradient_checkpointing": False,
+    "mix_lengths": False,
+}
 """Settings that came later: left out where they say nothing, so that older results stay valid."""
 
 

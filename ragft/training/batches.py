@@ -1,7 +1,7 @@
 """Rows of tokens and the batches they are trained in: a budget of tokens, not a number of rows.
 
-Every row stands in a line of its own, so that no row sees another; padding is kept small by
-putting rows of like lengths together.
+Every row stands in a line of its own, so that no row sees another. Rows of like lengths together
+keep padding small; rows as they fall learn better from small batches.
 """
 
 from __future__ import annotations
@@ -24,13 +24,19 @@ class TokenBatches:
     """Batches of row numbers within a budget of padded tokens, in a new order every epoch.
 
     Rows are sorted by length (ties at random), cut where the budget is full, and the batches are
-    shuffled. The cuts depend on the lengths alone, so every epoch has as many steps as the last,
-    and the order on (seed, epoch) alone, so a resumed run sees the batches it would have seen.
+    shuffled. With `mixed` they are taken in random order instead, as many a batch as fill the
+    budget on average, so that a batch of long ones is above it. The cuts depend on the lengths
+    alone, so every epoch has as many steps as the last, and the order on (seed, epoch) alone, so
+    a resumed run sees the batches it would have seen.
     """
 
-    def __init__(self, lengths: Sequence[int], budget: int, seed: int) -> None:
+    def __init__(self, lengths: Sequence[int], budget: int, seed: int, mixed: bool = False) -> None:
         self.lengths = torch.tensor(lengths)
-        self.seed, self.epoch = seed, 0
+        self.seed, self.epoch, self.mixed = seed, 0, mixed
+        if mixed:
+            rows = max(1, budget * len(lengths) // max(1, sum(lengths)))
+            self.cuts = [*range(0, len(lengths), rows), len(lengths)]
+            return
         self.cuts = [0]
         for place, length in enumerate(self.lengths.sort(descending=True).values.tolist()):
             if place == 0:
@@ -50,14 +56,17 @@ class TokenBatches:
     def __iter__(self) -> Iterator[list[int]]:
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
         mixed = torch.randperm(len(self.lengths), generator=generator)
-        order = mixed[self.lengths[mixed].sort(descending=True, stable=True).indices].tolist()
+        if self.mixed:
+            order = mixed.tolist()
+        else:
+            order = mixed[self.lengths[mixed].sort(descending=True, stable=True).indices].tolist()
         for batch in torch.randperm(len(self), generator=generator).tolist():
             yield order[self.cuts[batch] : self.cuts[batch + 1]]
 
 
-def steps_an_epoch(rows: Sequence[Row], budget: int) -> int:
+def steps_an_epoch(rows: Sequence[Row], budget: int, mixed: bool = False) -> int:
     """Return how many batches the rows make."""
-    return len(TokenBatches([len(row.ids) for row in rows], budget, seed=0))
+    return len(TokenBatches([len(row.ids) for row in rows], budget, seed=0, mixed=mixed))
 
 
 def collate(rows: Sequence[Row], pad: int) -> dict[str, torch.Tensor]:

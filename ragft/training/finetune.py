@@ -49,6 +49,7 @@ def finetune(
     max_length: int | None = None,
     conflicts: str = "refuse",
     gradient_checkpointing: bool = False,
+    mix_lengths: bool = False,
     start: str | os.PathLike[str] | None = None,
     resume: bool = True,
     progress: bool = True,
@@ -103,6 +104,9 @@ def finetune(
         one, or train on all of them; the result counts them either way.
     gradient_checkpointing : bool
         Compute activations twice rather than keep them: less memory for more time.
+    mix_lengths : bool
+        Take rows into a batch as they fall, not by like lengths: more padding, but of few tokens a
+        batch it learns more from the same passes.
     start : path, optional
         Adapter of the same base to go on from, instead of a new one (continued LoRA); rank,
         alpha and targets are its own, whatever is given here.
@@ -139,10 +143,11 @@ def finetune(
     width = models.open_config(folder).hidden_size
     if method in ("lora", "qlora") and rank > width:
         raise RagftError(f"rank={rank} is larger than the model is wide ({width}); choose less")
+    an_epoch = steps_an_epoch(rows, batch_tokens, mix_lengths)
     chosen = Settings(
         method=method,
         **methods.shape(method, rank, alpha, dropout, target_modules),
-        epochs=max(epochs, math.ceil(min_steps / steps_an_epoch(rows, batch_tokens))),
+        epochs=max(epochs, math.ceil(min_steps / an_epoch)),
         learning_rate=learning_rate or default_learning_rate(width, method),
         batch_tokens=batch_tokens,
         seed=seed,
@@ -152,6 +157,7 @@ def finetune(
         virtual_tokens=virtual_tokens if method in methods.SOFT else 0,
         peft=None if given is None else methods.told(given),
         gradient_checkpointing=gradient_checkpointing,
+        mix_lengths=mix_lengths,
     )
     if start is not None:
         chosen = adapters.going_on(start, chosen)

@@ -57,8 +57,10 @@ class Tuner(SFTTrainer):
     seconds therefore survive a restart.
     """
 
-    def __init__(self, rows: Sequence[Row], budget: int, progress: Any, **options: Any) -> None:
-        self.rows, self.budget, self.progress = rows, budget, progress
+    def __init__(
+        self, rows: Sequence[Row], budget: int, mixed: bool, progress: Any, **options: Any
+    ) -> None:
+        self.rows, self.budget, self.mixed, self.progress = rows, budget, mixed, progress
         self.started: float | None = None
         super().__init__(**options)
         self._spare_walks()
@@ -78,7 +80,8 @@ class Tuner(SFTTrainer):
     def get_train_dataloader(self) -> Any:
         """Return batches by token budget in place of a fixed number of rows."""
         pad = self.processing_class.pad_token_id
-        batches = TokenBatches([len(row.ids) for row in self.rows], self.budget, self.args.seed)
+        lengths = [len(row.ids) for row in self.rows]
+        batches = TokenBatches(lengths, self.budget, self.args.seed, self.mixed)
         loader = torch.utils.data.DataLoader(
             self.rows, batch_sampler=batches, collate_fn=lambda rows: collate(rows, pad)
         )
@@ -220,11 +223,12 @@ def build(
     )
     if arguments.world_size > 1:
         raise RagftError("finetune trains in one process; start it without a distributed launcher")
-    steps = steps_an_epoch(rows, chosen.batch_tokens) * chosen.epochs
+    steps = steps_an_epoch(rows, chosen.batch_tokens, chosen.mix_lengths) * chosen.epochs
     try:
         tuner = Tuner(
             rows,
             chosen.batch_tokens,
+            chosen.mix_lengths,
             tqdm(total=steps, desc="fine-tuning", unit="step", disable=not progress),
             model=network,
             args=arguments,

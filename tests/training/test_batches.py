@@ -30,6 +30,36 @@ def test_batches_hold_every_row_once_and_keep_to_the_budget(lengths, budget, see
         assert made == list(batches)  # asked again, the same order
 
 
+@given(
+    lengths=st.lists(st.integers(1, 60), min_size=1, max_size=50),
+    budget=st.integers(1, 200),
+    seed=st.integers(0, 5),
+)
+@settings(max_examples=60, deadline=None)
+def test_mixed_batches_hold_every_row_once_and_as_many_rows_as_fill_the_budget(
+    lengths, budget, seed
+):
+    batches = TokenBatches(lengths, budget, seed, mixed=True)
+    rows = max(1, budget * len(lengths) // sum(lengths))
+    for epoch in (0, 1):
+        batches.set_epoch(epoch)
+        made = list(batches)
+        assert len(made) == len(batches)
+        assert sorted(i for batch in made for i in batch) == list(range(len(lengths)))
+        assert sorted(map(len, made))[1:] == [rows] * (len(made) - 1)
+        assert made == list(batches)
+
+
+def test_mixed_rows_are_taken_as_they_fall():
+    batches = TokenBatches([1, 1, 1, 1, 9, 9, 9, 9], 20, 0, mixed=True)
+    assert batches.cuts == [0, 4, 8]
+    together = []
+    for epoch in range(20):
+        batches.set_epoch(epoch)
+        together += [len({batches.lengths[i].item() for i in batch}) for batch in batches]
+    assert together.count(2) > together.count(1)
+
+
 def test_batches_differ_between_epochs_and_seeds():
     def order(seed: int, epoch: int) -> list[list[int]]:
         batches = TokenBatches([5] * 20, 20, seed)

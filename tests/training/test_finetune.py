@@ -163,6 +163,17 @@ def test_all_weights(tiny_model, tmp_path):
         merge(tiny_model, done.adapter, out=tmp_path / "merged")
 
 
+def test_rows_of_mixed_lengths_are_another_training(tiny_model, tmp_path):
+    one, two = (
+        finetune(tiny_model, EXAMPLES, out=tmp_path / str(mix), mix_lengths=mix, **SETTINGS)
+        for mix in (False, True)
+    )
+    assert one.adapter_hash != two.adapter_hash
+    assert "mix_lengths" not in models.read_card(one.adapter)["settings"]
+    with pytest.raises(RagftError, match="mix_lengths"):
+        finetune(tiny_model, EXAMPLES, out=tmp_path / "True", **SETTINGS)
+
+
 def test_rows_trained_are_counted(tiny_model, tmp_path, monkeypatch):
     class Short(trainer.TokenBatches):
         def __iter__(self):
