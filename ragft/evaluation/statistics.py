@@ -36,7 +36,8 @@ class Interval:
     n: int
     """Questions that have a value."""
     method: str = "bootstrap"
-    """'bootstrap', 'wilson', 'score' (Wilson or Tango on the effective n), 't' or 'undefined'."""
+    """'bootstrap', 'wilson', 'score' (Wilson or Tango on the effective n), 't', 'mover' (two
+    differences' own intervals, put together), 'intersection-union' or 'undefined'."""
     seeds: int = 0
     """Number of training seeds averaged; 0 or 1 = a single run."""
     se_seed: float = math.nan

@@ -5,6 +5,7 @@ import math
 import pandas as pd
 import pytest
 
+from ragft import report
 from ragft.corpora.relations import BY_NAME, UNSEEN
 from ragft.experiments.knowledge import knowledge
 from ragft.experiments.knowledge_cells import REWORDED, STORED, Plan, Work
@@ -240,3 +241,12 @@ def test_the_effects_of_a_run_are_there_and_finite(run):
     assert [cell["leakage"]["questions"] for cell in stored] == [0, 0]
     assert stored[0]["steps"] == stored[1]["steps"]
     assert stored[1]["text_tokens"] > stored[0]["text_tokens"]
+
+
+def test_a_table_has_a_column_a_form_and_a_dash_where_nothing_was_asked(run):
+    table = report.accuracy_table(run.summary, ["part", "copies"])
+    assert list(table.columns) == list(FORMS)
+    assert table.loc[("raw", 0), "casual"] == "–"
+    mine = run.summary[(run.summary["part"] == "rag") & (run.summary["condition"] == NEW)]
+    right = mine[mine["measure"] == "accuracy"]["mean"].item()
+    assert table.loc[("rag", 0), NEW].startswith(f"{100 * right:.1f} [")
