@@ -50,6 +50,7 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(required=True, metavar="COMMAND")
     _add_reproduce(commands)
     _add_run(commands)
+    _add_batch(commands)
     _add_compare(commands)
     _add_retrieve(commands)
     _add_explain(commands)
@@ -91,6 +92,12 @@ def _add_reproduce(commands: Any) -> None:
     command.add_argument("--results", default="results", metavar="FOLDER")
     command.add_argument("--figures", default="figures", metavar="FOLDER")
     command.add_argument("--force", action="store_true", help="run finished ones again")
+    command.add_argument(
+        "--jobs",
+        type=int,
+        metavar="N",
+        help="notebooks at once, those that measure time always alone; default: 2, on one core 1",
+    )
 
 
 def _reproduce(options: argparse.Namespace) -> int:
@@ -106,6 +113,7 @@ def _reproduce(options: argparse.Namespace) -> int:
         figures=figures.absolute(),
         parameters={"full": True} if options.full else None,
         force=options.force,
+        jobs=options.jobs,
     )
     print(batch.table(runs))
     return int(any(run.status == "failed" for run in runs))
@@ -131,6 +139,57 @@ def _run(options: argparse.Namespace) -> int:
     )
     print(batch.table([run]))
     return 0
+
+
+def _add_batch(commands: Any) -> None:
+    command = _command(commands, "batch", _batch, "run notebooks with a grid of parameters")
+    command.add_argument(
+        "grid",
+        metavar="GRID.yaml",
+        help='notebooks: ["00_start_here"], parameters: {profile: [smoke], seed: [0, 1, 2]}',
+    )
+    command.add_argument("--out", required=True, metavar="FOLDER", help="goes on in it, too")
+    command.add_argument("--notebooks", default="notebooks", metavar="FOLDER")
+    command.add_argument(
+        "--jobs", type=int, metavar="N", help="runs at once; default: a core and 3 GB each"
+    )
+    command.add_argument(
+        "--retries", type=int, default=1, metavar="N", help="of a run that fails; default: 1"
+    )
+    command.add_argument("--force", action="store_true", help="run finished ones again")
+    command.add_argument("--dry-run", action="store_true", help="list the runs, start none")
+    command.add_argument("--engine", default="local", help="local (default) or ray")
+    command.add_argument("--address", metavar="HOST:PORT", help="of a Ray cluster")
+    _json_option(command)
+
+
+def _batch(options: argparse.Namespace) -> int:
+    from ragft import batch
+    from ragft.report.grid import grid_text, read_runs
+    from ragft.report.grid_page import PageWriter
+
+    if options.dry_run:
+        planned = batch.read_grid(options.grid, options.notebooks)
+        lines = [f"{run.name}  {run.parameters}" for run in planned]
+        values = [{"name": run.name, "parameters": run.parameters} for run in planned]
+        _print(options, values, "\n".join([*lines, f"{len(planned)} runs"]))
+        return 0
+    writer = PageWriter(options.out)
+    records = batch.run_grid(
+        options.grid,
+        options.out,
+        notebooks=options.notebooks,
+        jobs=options.jobs,
+        retries=options.retries,
+        force=options.force,
+        engine=options.engine,
+        address=options.address,
+        progress=not options.json,
+        after=writer.changed,
+    )
+    runs = read_runs(options.out)
+    _print(options, runs, f"{grid_text(runs)}\nPage: {writer.write()}")
+    return int(any(record["status"] != "finished" for record in records))
 
 
 def _add_compare(commands: Any) -> None:

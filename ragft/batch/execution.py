@@ -5,22 +5,42 @@ Whether it has to run, and what becomes of its result, is decided in `runs`.
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ragft.batch.parameters import read_notebook
 from ragft.types import RagftError
 
 if TYPE_CHECKING:
     from jupyter_client import AsyncKernelManager
     from nbformat import NotebookNode
 
+KEPT: list[int] = []
+"""File descriptors that every kernel gets: a lock on one is held until the kernel is gone too."""
+KERNELS: set[int] = set()
+"""Process groups of the kernels that run now."""
 
-def execute(path: Path, parameters: dict[str, Any], progress: bool = False) -> str:
+
+def end_kernels() -> None:
+    """Kill the kernels that this process runs, and what they have started."""
+    for group in tuple(KERNELS):
+        with suppress(OSError):
+            os.killpg(group, signal.SIGKILL)
+
+
+def execute(
+    path: Path, parameters: dict[str, Any], progress: bool | Callable[[int, int], None] = False
+) -> str:
     """Run a notebook and return its executed form as text; nothing is written.
 
     It runs in its own folder, with the interpreter that runs this function. `parameters` have
     been checked; papermill puts them into a cell of their own after the parameters cell.
+    `progress` shows a bar, or is called before each cell with the cells done and those in all.
 
     Raises
     ------
@@ -32,6 +52,14 @@ def execute(path: Path, parameters: dict[str, Any], progress: bool = False) -> s
     from nbclient.exceptions import DeadKernelError
 
     last: list[NotebookNode] = []
+
+    def started(cell: NotebookNode, cell_index: int) -> None:
+        last.append(cell)
+        if callable(progress):
+            progress(cell_index, cells)
+
+    cells = len(read_notebook(path).cells) + bool(parameters)  # papermill adds one for them
+    bar = progress if isinstance(progress, bool) else False
     try:
         executed = papermill.execute_notebook(
             str(path).replace("{", "{{").replace("}", "}}"),  # papermill formats paths
@@ -39,11 +67,11 @@ def execute(path: Path, parameters: dict[str, Any], progress: bool = False) -> s
             parameters,
             kernel_name="python3",
             language="python",
-            progress_bar={"desc": path.stem, "leave": False} if progress else False,
+            progress_bar={"desc": path.stem, "leave": False} if bar else False,
             start_timeout=300,
             kernel_manager_class=_kernel_manager(),
             resources={"metadata": {"path": str(path.resolve().parent)}},
-            on_cell_start=lambda cell, cell_index: last.append(cell),
+            on_cell_start=started,
         )
     except papermill.PapermillExecutionError as error:
         if error.ename == "KeyboardInterrupt":
@@ -66,13 +94,19 @@ def _kernel_manager() -> type[AsyncKernelManager]:
             # Without encryption, others on the machine could read along.
             super().__init__(transport_encryption="auto", **options)
 
+        async def start_kernel(self, **options: Any) -> None:
+            await super().start_kernel(**options, **({"pass_fds": tuple(KEPT)} if KEPT else {}))
+            KERNELS.add(self.provisioner.pid)  # it leads a group of its own
+
         async def shutdown_kernel(self, now: bool = False, restart: bool = False) -> None:
             # The base class interrupts first, and a kernel that is still closing its last
             # message prints an error for that.
+            pid = self.provisioner.pid if self.provisioner else None
             if self.has_kernel and not now:
                 await self.request_shutdown(restart=restart)
                 await self.finish_shutdown(restart=restart)
             await super().shutdown_kernel(now=now, restart=restart)
+            KERNELS.discard(pid)
 
         @property
         def kernel_spec(self) -> KernelSpec:

@@ -77,19 +77,28 @@ def read_parameters(path: str | Path) -> dict[str, Parameter]:
         else: papermill sets the given values after this cell has run, so a value that is derived
         in it would be out of date.
     """
-    sources = [
-        cell.source
-        for cell in read_notebook(path).cells
-        if cell.cell_type == "code" and "parameters" in cell.metadata.get("tags", [])
-    ]
-    if len(sources) != 1:
-        raise RagftError(f"{path}: {len(sources)} code cells are tagged 'parameters', not one.")
+    cells = _tagged(path)
+    if len(cells) != 1:
+        raise RagftError(f"{path}: {len(cells)} code cells are tagged 'parameters', not one.")
     try:
-        return _parse_cell(sources[0])
+        return _parse_cell(cells[0].source)
     except SyntaxError as error:
         raise RagftError(f"{path}: the parameters cell is no Python ({error.msg}).") from error
     except ValueError as error:
         raise RagftError(f"{path}: the parameters cell holds {error}") from error
+
+
+def measures_time(path: str | Path) -> bool:
+    """Tell whether a notebook times things: its parameters cell has the tag 'timed' too.
+
+    What it measures is right only while nothing else keeps the machine busy.
+
+    Raises
+    ------
+    RagftError
+        If the notebook cannot be read.
+    """
+    return any("timed" in cell.metadata["tags"] for cell in _tagged(path))
 
 
 def parse_assignments(items: Sequence[str]) -> dict[str, str]:
@@ -138,6 +147,15 @@ def check_parameters(path: str | Path, values: Mapping[str, Any]) -> dict[str, A
             problem = f"the parameter {name!r} must be {known[name].wanted}, not {value!r}"
             raise RagftError(f"{path}: {problem}. {listing}") from error
     return checked
+
+
+def _tagged(path: str | Path) -> list[NotebookNode]:
+    """Return the code cells of a notebook that are tagged 'parameters'."""
+    return [
+        cell
+        for cell in read_notebook(path).cells
+        if cell.cell_type == "code" and "parameters" in cell.metadata.get("tags", [])
+    ]
 
 
 def _parse_cell(source: str) -> dict[str, Parameter]:

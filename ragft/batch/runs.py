@@ -1,4 +1,4 @@
-"""Running notebooks: whether one has to run, with which interpreter, and how a run ended.
+"""Running a notebook: whether it has to run, with which interpreter, and how the run ended.
 
 What a notebook computes lives in `experiments`; its results are cached there. Here a notebook is
 finished only if its completion record says so: papermill marks a notebook complete whose kernel
@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ragft.batch import grids
 from ragft.batch.execution import execute
-from ragft.batch.parameters import check_parameters, read_notebook, read_parameters
+from ragft.batch.parameters import check_parameters, read_notebook
 from ragft.files import atomic_write, sha256_file, sha256_json
 from ragft.types import RagftError
 
@@ -58,7 +57,7 @@ def numbered_notebooks(folder: str | Path, only: Sequence[str] = ()) -> list[Pat
     for word in only:
         matches = {p for p in found if word in (p.stem, p.name) or word.zfill(2) == p.name[:2]}
         if not matches:
-            raise RagftError(f"no notebook {word!r} in {folder}; there are: {_names(found)}.")
+            raise RagftError(f"no notebook {word!r} in {folder}; there are: {names(found)}.")
         chosen |= matches
     return [path for path in found if path in chosen or not only]
 
@@ -70,7 +69,7 @@ def run_notebook(
     *,
     products: str | Path | None = None,
     force: bool = False,
-    progress: bool = False,
+    progress: bool | Callable[[int, int], None] = False,
 ) -> NotebookRun:
     """Run one notebook, unless its completion record says that it is finished.
 
@@ -91,8 +90,9 @@ def run_notebook(
         (figures and their records): they belong to the completion record.
     force : bool
         Run it even though it is finished.
-    progress : bool
-        Show a bar of its cells on standard error.
+    progress : bool or callable
+        Show a bar of its cells on standard error, or call this before each cell with the number
+        of cells done and of cells in all.
 
     Raises
     ------
@@ -103,8 +103,7 @@ def run_notebook(
     path, out = Path(path), Path(out)
     checked = check_parameters(path, parameters or {})
     inputs = _inputs(path, checked)
-    record = out.with_name(out.name + ".done.json")
-    if not force and _finished(record, inputs):
+    if not force and _finished(out, inputs):
         return NotebookRun(path.stem, "skipped", 0.0, out)
     began = time.monotonic()
     executed = execute(path, checked, progress)
@@ -112,60 +111,8 @@ def run_notebook(
     atomic_write(out, executed)
     hashes = {str(file): sha256_file(file) for file in (out.resolve(), *_products(path, products))}
     note = {"inputs": inputs, "parameters": checked, "files": hashes, "seconds": seconds}
-    atomic_write(record, json.dumps(note, indent=2))
+    atomic_write(_record(out), json.dumps(note, indent=2))
     return NotebookRun(path.stem, "ran", seconds, out)
-
-
-def reproduce(
-    notebooks: str | Path,
-    profile: str = "cpu",
-    only: Sequence[str] = (),
-    *,
-    results: str | Path,
-    figures: str | Path,
-    parameters: Mapping[str, Any] | None = None,
-    force: bool = False,
-    progress: bool = True,
-) -> list[NotebookRun]:
-    """Run the numbered notebooks one after the other; a failure does not stop the others.
-
-    Every notebook has a parameter `profile`; `results`, `figures` (folders, as absolute paths) and
-    those in `parameters` are given to the notebooks that have them. All of them are checked before
-    the first one runs. Executed notebooks go to `<results>/notebooks/<profile>/`. Pictures of the
-    full grid (`full` among the parameters) are never replaced by a smaller one's: those go to
-    `<figures>/reduced`.
-
-    Returns
-    -------
-    list of NotebookRun
-        In order, failed ones included: their `error` says why.
-
-    Raises
-    ------
-    RagftError
-        If there are no such notebooks, or one does not take what it is given.
-    """
-    from tqdm import tqdm
-
-    chosen = numbered_notebooks(notebooks, only)
-    given = {"results": str(Path(results).resolve()), **(parameters or {})}
-    full = bool(given.get("full"))
-    places = {path: grids.place(figures, path.stem, full).resolve() for path in chosen}
-    plan = {
-        path: _given_to(path, profile, {"figures": str(place), **given})
-        for path, place in places.items()
-    }
-    _refuse_unknown(parameters or {}, plan)
-    folder = Path(results) / "notebooks" / profile
-    runs = []
-    with tqdm(plan.items(), unit="notebook", disable=not progress) as bar:
-        for path, values in bar:
-            bar.set_description(path.stem)
-            run = _attempt(path, folder / path.name, values, places[path], force, progress)
-            runs.append(run)
-            if values.get("full") and run.status != "failed":
-                grids.mark_full(figures, path.stem)
-    return runs
 
 
 def table(runs: Sequence[NotebookRun]) -> str:
@@ -176,33 +123,9 @@ def table(runs: Sequence[NotebookRun]) -> str:
     return "\n".join(lines + errors)
 
 
-def _names(paths: Sequence[Path]) -> str:
+def names(paths: Sequence[Path]) -> str:
+    """Return the names of notebooks, for a message."""
     return ", ".join(path.stem for path in paths)
-
-
-def _given_to(path: Path, profile: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Pick what a notebook takes, and check it."""
-    known = read_parameters(path)
-    values = {"profile": profile, **{name: given[name] for name in given if name in known}}
-    return check_parameters(path, values)
-
-
-def _refuse_unknown(parameters: Mapping[str, Any], plan: Mapping[Path, Mapping]) -> None:
-    """Refuse a parameter that none of the notebooks takes: it would change nothing, unnoticed."""
-    for name in parameters:
-        if not any(name in values for values in plan.values()):
-            raise RagftError(f"none of {_names(list(plan))} has a parameter {name!r}.")
-
-
-def _attempt(
-    path: Path, out: Path, values: dict, figures: str | Path, force: bool, progress: bool
-) -> NotebookRun:
-    """Run a notebook and turn its failure into a line of the table."""
-    began = time.monotonic()
-    try:
-        return run_notebook(path, out, values, products=figures, force=force, progress=progress)
-    except RagftError as error:
-        return NotebookRun(path.stem, "failed", time.monotonic() - began, out, str(error))
 
 
 def library_hash() -> str:
@@ -212,20 +135,60 @@ def library_hash() -> str:
     return sha256_json({str(p.relative_to(package)): sha256_file(p) for p in files})
 
 
-def _inputs(path: Path, parameters: Mapping[str, Any]) -> str:
-    """Hash what a run depends on; outputs and run data kept in the notebook are not part of it."""
+def depends_on(path: Path) -> list[Any]:
+    """Return what every run of a notebook depends on: its cells and the library's hash.
+
+    Outputs and run data kept in the notebook are no part of it.
+    """
     cells = [
         (cell.cell_type, cell.source, cell.metadata.get("tags", []))
         for cell in read_notebook(path).cells
     ]
-    values = {name: repr(value) for name, value in parameters.items()}
-    return sha256_json([cells, values, library_hash()])
+    return [cells, library_hash()]
 
 
-def _finished(record: Path, inputs: str) -> bool:
-    """Tell whether a completion record is whole, is of these inputs, and its files are there."""
+def is_finished(basis: list[Any], parameters: Mapping[str, Any], out: str | Path) -> bool:
+    """Tell whether a run's completion record is there, is of these inputs, and its files are whole.
+
+    Parameters
+    ----------
+    basis : list
+        From `depends_on`; read once for all runs of a notebook.
+    parameters : mapping
+        As `check_parameters` returns them.
+    out : str or Path
+        The executed notebook.
+    """
+    return _finished(Path(out), _hash(basis, parameters))
+
+
+def completion(out: str | Path) -> dict[str, Any]:
+    """Return the completion record beside an executed notebook; {} where there is none."""
     try:
-        note = json.loads(record.read_text())
+        note = json.loads(_record(Path(out)).read_text())
+    except (OSError, ValueError):
+        return {}
+    return note if isinstance(note, dict) else {}
+
+
+def _record(out: Path) -> Path:
+    return out.with_name(out.name + ".done.json")
+
+
+def _inputs(path: Path, parameters: Mapping[str, Any]) -> str:
+    """Hash what a run depends on."""
+    return _hash(depends_on(path), parameters)
+
+
+def _hash(basis: list[Any], parameters: Mapping[str, Any]) -> str:
+    cells, library = basis
+    return sha256_json([cells, {name: repr(value) for name, value in parameters.items()}, library])
+
+
+def _finished(out: Path, inputs: str) -> bool:
+    """Tell whether a completion record is whole, is of these inputs, and its files are there."""
+    note = completion(out)
+    try:
         files = {Path(name): digest for name, digest in note["files"].items()}
         return note["inputs"] == inputs and all(sha256_file(f) == d for f, d in files.items())
     except (RagftError, OSError, ValueError, KeyError, TypeError, AttributeError):

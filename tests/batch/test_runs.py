@@ -5,7 +5,8 @@ import json
 import pytest
 
 from ragft.batch import runs
-from ragft.batch.runs import NotebookRun, numbered_notebooks, reproduce, run_notebook, table
+from ragft.batch.reproduction import reproduce
+from ragft.batch.runs import NotebookRun, numbered_notebooks, run_notebook, table
 from ragft.types import RagftError
 
 library_hash = runs.library_hash
