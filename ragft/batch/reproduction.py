@@ -28,9 +28,10 @@ from ragft.batch.worker import Job
 from ragft.runtime import cpu_count
 from ragft.types import RagftError
 
-TOGETHER = 2
-"""Notebooks at once, where nothing is asked for. One of them takes as long as all the others do,
-so that more would end no sooner, and each keeps models of its own in memory."""
+TOGETHER, EACH = 2, 2
+"""Notebooks at once, where nothing is asked for, and the cores that each then has. On two cores
+two notebooks of one thread each were measured to end no sooner than one after the other; more
+than two would not either, because one of them takes as long as all the others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ def reproduce(
     Parameters
     ----------
     jobs : int, optional
-        Notebooks at once; None is 2, or 1 on a machine with one core.
+        Notebooks at once; None is 2, or 1 on a machine with fewer than four cores.
 
     Returns
     -------
@@ -83,7 +84,7 @@ def reproduce(
         If there are no such notebooks, one does not take what it is given, or `jobs` is below 1.
     """
     plan = _plan(notebooks, profile, only, results, figures, parameters or {})
-    workers, threads = share(jobs, min(TOGETHER, cpu_count()))
+    workers, threads = share(jobs, min(TOGETHER, cpu_count() // EACH))
     first = [one for one in plan if one.path.name.startswith("00")]
     together = [one for one in plan if one not in first and not measures_time(one.path)]
     last = [one for one in plan if one not in first + together]

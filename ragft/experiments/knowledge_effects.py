@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ragft.evaluation.ratios import mean_ratio
+from ragft.evaluation.ratios import ratio_of_rates
 from ragft.evaluation.statistics import Difference, Interval
 from ragft.experiments import effects
 from ragft.experiments.knowledge_cells import REWORDED, STORED
@@ -95,18 +95,9 @@ def text_tokens(notes: Sequence[dict[str, Any]]) -> dict[int, int]:
 
 
 def hallucination_finetuned_over_base(told: Known) -> Interval | None:
-    """H2: wrong answers without passages, tuned on questions and answers over the base.
-
-    Seeds are averaged within a question, so the interval is one over questions.
-    """
-    one, two = (told.part(name) for name in ("qa", "prompt"))
-    if one.empty or two.empty:
-        return None
-    sides = [part.groupby("question_id")["hallucination"].mean() for part in (one, two)]
-    clusters = two.drop_duplicates("question_id").set_index("question_id")["cluster"]
-    ids = sides[0].index
-    options = {"level": told.sizes.level, "n_boot": told.sizes.n_boot}
-    return mean_ratio(*(side[ids] for side in sides), clusters[ids].tolist(), **options)
+    """H2: wrong answers without passages, tuned on questions and answers over the base."""
+    one, two = (told.mean(name, score="hallucination") for name in ("qa", "prompt"))
+    return None if one is None or two is None else ratio_of_rates(one, two)
 
 
 def gain_in_minus_out_of_distribution(told: Known) -> Difference | None:

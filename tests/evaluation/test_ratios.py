@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ragft.evaluation.ratios import mean_ratio, quantile_ratio
+from ragft.evaluation.ratios import mean_ratio, quantile_ratio, ratio_of_rates
+from ragft.evaluation.statistics import Interval
 from ragft.types import RagftError
 
 TIMES = st.lists(st.floats(0.01, 100), min_size=12, max_size=30)
@@ -72,3 +73,34 @@ def test_questions_of_one_cluster_go_together():
     alone = mean_ratio(a, b)
     assert (tenfold.low, tenfold.high) == pytest.approx((alone.low, alone.high))
     assert tenfold.clusters == 20 and tenfold.n == 100
+
+
+def test_a_ratio_of_rates_without_any_is_wide_where_a_bootstrap_has_no_width():
+    none, some = Interval(0.0, 0.0, 0.18, 20), Interval(0.8, 0.6, 0.9, 20)
+    found = ratio_of_rates(none, some)
+    assert (found.mean, found.low) == (0.0, 0.0)
+    # with a mean of 0 the upper end is u / sqrt(l (2 m - l))
+    assert found.high == pytest.approx(0.18 / math.sqrt(0.6 * (1.6 - 0.6)))
+    assert found.n == 20
+
+
+def test_a_ratio_of_rates_without_width_is_the_ratio():
+    one, two = (Interval(m, m, m, n) for m, n in ((0.3, 10), (0.6, 12)))
+    found = ratio_of_rates(one, two)
+    assert (found.mean, found.low, found.high) == pytest.approx((0.5, 0.5, 0.5))
+    assert found.n == 10
+
+
+@given(st.floats(0.05, 0.95), st.floats(0.2, 0.95), st.floats(0, 0.04), st.floats(0, 0.1))
+def test_a_ratio_of_rates_lies_within_its_ends(a, b, around_a, around_b):
+    one = Interval(a, a - around_a, a + around_a, 50)
+    two = Interval(b, b - around_b, b + around_b, 50)
+    found = ratio_of_rates(one, two)
+    assert found.low <= found.mean + 1e-6 and found.mean <= found.high + 1e-6
+    assert found.low >= one.low / two.high - 1e-6
+    assert found.high <= one.high / two.low + 1e-6
+
+
+def test_a_ratio_over_a_rate_that_may_be_nothing_is_undefined():
+    found = ratio_of_rates(Interval(0.5, 0.4, 0.6, 9), Interval(0.1, 0.0, 0.3, 9))
+    assert math.isnan(found.mean) and math.isnan(found.high) and found.method == "undefined"
