@@ -9,7 +9,7 @@ each takes beside facts (T9). The tasks are made in `corpora.behaviours`, the ce
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,7 @@ from ragft.experiments.behaviour_cells import VERSION, Work
 from ragft.experiments.behaviour_curves import learning_curves
 from ragft.experiments.behaviour_data import WORDINGS, Plan
 from ragft.experiments.behaviour_effects import quantities
-from ragft.experiments.cells import distinct, run_cells
+from ragft.experiments.cells import distinct, rises, run_plan
 from ragft.experiments.teaching_refusals import DISGUISES
 from ragft.profiles import Profile, profile
 from ragft.records import Records
@@ -102,16 +102,15 @@ def behaviour(
     plan = Plan(tuple(behaviours), tuple(counts), asked, facts, both and "json" in behaviours)
     _check(plan)
     work = Work(plan, sizes, Records(out, smoke=sizes.name == "smoke"))
-    found = run_cells(
+    found = run_plan(
         "behaviour",
-        plan.cells(sizes.seeds),
-        work.key,
-        work.compute,
-        lambda frames, notes: _summed_up(frames, notes, sizes),
+        plan,
+        work,
+        _summed_up,
         records=work.records,
         sizes=sizes,
-        settings={"n_boot": sizes.n_boot, "level": sizes.level, "version": VERSION},
-        parameters={"corpus": "made-up world", **asdict(plan)},
+        version=VERSION,
+        corpus="made-up world",
         hashes={"model": work.model_hash}
         | {name: work.task(name).content_hash for name in plan.behaviours},
         progress=progress,
@@ -133,8 +132,7 @@ def _check(plan: Plan) -> None:
     for name in names:
         if name not in BEHAVIOURS:
             raise RagftError(f"unknown behaviour {name!r}; choose of {', '.join(BEHAVIOURS)}")
-    rising = all(a < b for a, b in zip((0, *counts), counts, strict=False))
-    if not counts or not rising:
+    if not rises(counts, above=0):
         raise RagftError(f"behaviour: counts={list(counts)}: give numbers that rise from 1")
     if plan.asked < 2 or plan.facts < 0:
         raise RagftError(

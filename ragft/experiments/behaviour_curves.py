@@ -119,9 +119,8 @@ def learning_curves(rows: pd.DataFrame, sizes: Profile) -> list[dict[str, Any]]:
             for pairs in sorted(mine["pairs"].unique().tolist()):
                 one = effects.mean(told.rated("finetuned", part, condition, pairs), "passed", sizes)
                 if one is not None:
-                    limits = {k: one.to_dict()[k] for k in ("mean", "low", "high", "n", "seeds")}
                     place = {"series": series, "part": part, "x": pairs}
-                    found.append({**place, **limits, "learnt": one.low >= BAR})
+                    found.append({**place, **effects.limits(one), "learnt": one.low >= BAR})
     return found
 
 

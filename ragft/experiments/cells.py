@@ -6,9 +6,9 @@ What a cell is and how cells are summed up is each experiment's own matter.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ragft.profiles import Profile
 from ragft.records import Records, content_key
@@ -43,6 +43,85 @@ def distinct(seeds: Sequence[int]) -> tuple[int, ...]:
     if not seeds or len(set(seeds)) < len(seeds):
         raise RagftError(f"seeds={list(seeds)}: give at least one, and none twice")
     return tuple(seeds)
+
+
+def rises(numbers: Sequence[float], above: float | None = None) -> bool:
+    """Tell whether there are numbers, each larger than the one before, and the first than `above`.
+
+    Examples
+    --------
+    >>> rises([1, 2], above=0), rises([0, 1], above=0), rises([2, 2]), rises([])
+    (True, False, False, False)
+    """
+    before = numbers if above is None else (above, *numbers)
+    return bool(numbers) and all(a < b for a, b in zip(before, before[1:], strict=False))
+
+
+class Plan(Protocol):
+    """What an experiment measures: a dataclass whose fields are its parameters."""
+
+    def cells(self, seeds: Sequence[int]) -> list[tuple]:
+        """Return the cells; what does not train has the first seed alone."""
+        ...
+
+
+class Work(Protocol):
+    """What computing the cells of a plan takes."""
+
+    def key(self, *cell: Any) -> str:
+        """Return the key of a cell: all that its answers depend on."""
+        ...
+
+    def compute(self, *cell: Any) -> tuple[pd.DataFrame, Mapping[str, Any]]:
+        """Return a frame, and notes that JSON can hold."""
+        ...
+
+
+def run_plan(
+    name: str,
+    plan: Plan,
+    work: Work,
+    sum_up: Callable[
+        [list[pd.DataFrame], list[dict[str, Any]], Profile], tuple[pd.DataFrame, dict]
+    ],
+    *,
+    records: Records,
+    sizes: Profile,
+    version: int,
+    corpus: str,
+    hashes: Mapping[str, str],
+    progress: bool = True,
+) -> Finished:
+    """Run the cells of a plan, see `run_cells`.
+
+    Parameters
+    ----------
+    name : str
+        Of the experiment.
+    plan : Plan
+    work : Work
+    sum_up : callable
+        As for `run_cells`, and given the sizes.
+    records, sizes, hashes, progress
+        As for `run_cells`.
+    version : int
+        Of the meaning of the cells.
+    corpus : str
+        What the record calls the collection.
+    """
+    return run_cells(
+        name,
+        plan.cells(sizes.seeds),
+        work.key,
+        work.compute,
+        lambda frames, notes: sum_up(frames, notes, sizes),
+        records=records,
+        sizes=sizes,
+        settings={"n_boot": sizes.n_boot, "level": sizes.level, "version": version},
+        parameters={"corpus": corpus, **asdict(plan)},
+        hashes=hashes,
+        progress=progress,
+    )
 
 
 def run_cells(

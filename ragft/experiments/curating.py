@@ -8,12 +8,12 @@ numbers that the ledger reads in `curating_effects`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ragft.experiments import effects
-from ragft.experiments.cells import distinct, run_cells
+from ragft.experiments.cells import distinct, rises, run_plan
 from ragft.experiments.curating_cells import AS_GIVEN, RANDOM, VERSION, Plan, Work
 from ragft.experiments.curating_effects import Curated, curves, quantities
 from ragft.profiles import Profile, profile
@@ -146,16 +146,15 @@ def curating(
     _check(plan)
     chosen = profile(base, model=str(model), seeds=distinct(seeds))
     work = Work(plan, chosen)
-    found = run_cells(
+    found = run_plan(
         "curating",
-        plan.cells(chosen.seeds),
-        work.key,
-        work.compute,
-        lambda frames, notes: _summed_up(frames, notes, chosen),
+        plan,
+        work,
+        _summed_up,
         records=Records(out, smoke=chosen.name == "smoke"),
         sizes=chosen,
-        settings={"n_boot": chosen.n_boot, "level": chosen.level, "version": VERSION},
-        parameters={"corpus": "made-up world", **asdict(plan)},
+        version=VERSION,
+        corpus="made-up world",
         hashes={"model": work.model_hash, "corpus": work.task.content_hash},
         progress=progress,
     )
@@ -164,11 +163,11 @@ def curating(
 
 
 def _check(plan: Plan) -> None:
-    if not plan.sizes or plan.sizes[0] < FEWEST or not _rises(plan.sizes):
+    if not rises(plan.sizes) or plan.sizes[0] < FEWEST:
         raise RagftError(
             f"curating: sizes={list(plan.sizes)}: give numbers that rise from {FEWEST} or more"
         )
-    if not plan.rates or not _rises(plan.rates) or not 0 <= plan.rates[0] <= plan.rates[-1] < 1:
+    if not rises(plan.rates) or not 0 <= plan.rates[0] <= plan.rates[-1] < 1:
         raise RagftError(f"curating: noise={list(plan.rates)}: give shares that rise within [0, 1)")
     if plan.asked < 2:
         raise RagftError(f"curating: asked={plan.asked}: must be 2 or more")
@@ -177,10 +176,6 @@ def _check(plan: Plan) -> None:
             f"curating: shown={plan.shown}: give at least {plan.sizes[-1]}, so that the largest "
             "training sees every example once"
         )
-
-
-def _rises(numbers: Sequence[float]) -> bool:
-    return all(a < b for a, b in zip(numbers, numbers[1:], strict=False))
 
 
 def _summed_up(

@@ -19,7 +19,7 @@ from ragft.evaluation.behaviours import check
 from ragft.experiments import behaviour_asking
 from ragft.experiments.behaviour_cells import READING
 from ragft.experiments.behaviour_prompts import SHORT, Shown, shown
-from ragft.experiments.grid import training_notes
+from ragft.experiments.grid import asking, training_notes
 from ragft.profiles import Profile
 from ragft.records import content_key, sha256_json
 from ragft.runtime import stopwatch
@@ -46,9 +46,6 @@ POOL = 1000
 """Pairs that are made at least, so that smaller grids ask and teach the same and share cells."""
 VERSION = 1
 """Raised when the meaning of a cell changes, so that older cells are not reused."""
-
-_DEPENDS = ("device", "dtype", "quantization", "max_new_tokens", "batch_size")
-"""What of a profile an answer depends on besides the training."""
 
 
 @dataclass(frozen=True)
@@ -162,7 +159,7 @@ class Work:
             "treatment": treatment,
             "training": asdict(self._training(seed, left)),
             "spoilt": list(noise.positions),
-            **{name: getattr(self.sizes, name) for name in _DEPENDS},
+            **asking(self.sizes),
         }
         if treatment == FILTERED:
             what["first"] = asdict(self._training(seed, size, FIRST))

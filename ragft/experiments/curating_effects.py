@@ -197,7 +197,6 @@ def curves(rows: pd.DataFrame, sizes: Profile) -> list[dict[str, Any]]:
     for (size, treatment, noise), part in rows.groupby(["size", "treatment", "noise"], sort=False):
         one = effects.mean(part, SCORE, sizes)
         if one is not None:
-            limits = {k: one.to_dict()[k] for k in ("mean", "low", "high", "n", "seeds")}
             place = {"size": size, "series": SERIES[treatment], "treatment": treatment, "x": noise}
-            found.append({**place, **limits})
+            found.append({**place, **effects.limits(one)})
     return found

@@ -112,6 +112,11 @@ def drawn_half(clusters: Iterable[str]) -> set[str]:
     return {several[i] for i in drawn[: len(several) // 2]}
 
 
+def limits(found: Interval) -> dict[str, Any]:
+    """Return what a line is drawn from: mean, low, high, n and seeds, undefined numbers as None."""
+    return {key: found.to_dict()[key] for key in ("mean", "low", "high", "n", "seeds")}
+
+
 def quantity(found: Interval | None, unit: str = "share", **more: Any) -> dict[str, Any] | None:
     """Return an interval as a record holds it; None where there is none."""
     return None if found is None else {**found.to_dict(), "unit": unit, **more}

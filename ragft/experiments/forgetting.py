@@ -9,12 +9,12 @@ trained is decided in `forgetting_cells`; the numbers that the ledger reads are 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ragft.experiments import effects
-from ragft.experiments.cells import distinct, run_cells
+from ragft.experiments.cells import distinct, rises, run_plan
 from ragft.experiments.evaluate import scored
 from ragft.experiments.forgetting_cells import METHODS, VERSION, Plan, Work
 from ragft.experiments.forgetting_effects import paths, quantities
@@ -95,16 +95,15 @@ def forgetting(
     plan = Plan(tuple(methods), tuple(passes), facts, control)
     _check(plan)
     work = Work(plan, sizes, Records(out, smoke=sizes.name == "smoke"))
-    found = run_cells(
+    found = run_plan(
         "forgetting",
-        plan.cells(sizes.seeds),
-        work.key,
-        work.compute,
-        lambda frames, notes: _summed_up(frames, notes, sizes),
+        plan,
+        work,
+        _summed_up,
         records=work.records,
         sizes=sizes,
-        settings={"n_boot": sizes.n_boot, "level": sizes.level, "version": VERSION},
-        parameters={"corpus": "made-up world", **asdict(plan)},
+        version=VERSION,
+        corpus="made-up world",
         hashes={"corpus": work.grid.task.content_hash, "model": work.grid.model_hash},
         progress=progress,
     )
@@ -130,7 +129,7 @@ def _check(plan: Plan) -> None:
     for name in names:
         if name not in METHODS:
             raise RagftError(f"unknown method {name!r}; choose of {', '.join(METHODS)}")
-    if not passes or any(b <= a for a, b in zip((0, *passes), passes, strict=False)):
+    if not rises(passes, above=0):
         raise RagftError(f"forgetting: passes={list(passes)}: give numbers that rise from 1")
     if plan.facts < 2 or plan.control < 2:
         raise RagftError(

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ragft import prompts
 from ragft.corpora.relations import BY_NAME
+from ragft.evaluation.outcomes import FactBook
 from ragft.evaluation.text import same_value
 from ragft.experiments.evaluate import answers_frame
 from ragft.experiments.grid import Grid, training_notes
@@ -194,9 +195,7 @@ class Work:
     def _frames(
         self, method: str, trained: FinetuneResult | None, seed: int
     ) -> Iterator[pd.DataFrame]:
-        from ragft.evaluation.outcomes import FactBook
-
-        known, book = FactBook(self.world.corpus().facts), self.grid.book
+        known, book = self._known_book, self.grid.book
         closed = self._reader(method, trained)
         asked = {NEW: (closed, self.new, book), CONTROL: (closed, self.control, known)}
         if method != RAG:
@@ -206,6 +205,10 @@ class Work:
             answers = reader.answer(questions)
             where = {"arm": arm, "condition": condition, "seed": seed}
             yield answers_frame(questions, answers, facts, **where)
+
+    @cached_property
+    def _known_book(self) -> FactBook:
+        return FactBook(self.world.corpus().facts)
 
     @cached_property
     def _found(self) -> dict[str, list[Passage]]:

@@ -37,6 +37,9 @@ TRAINED = ("finetuned", "finetuned_rag", "raft", "placebo", "oracle_raft")
 TIMED = 12
 """Questions asked one at a time, for latencies."""
 
+ASKING = ("device", "dtype", "quantization", "batch_size", "max_new_tokens")
+"""Sizes that an answer from the weights depends on, besides those of its training."""
+
 VERSION = 1
 """Raised when the meaning of a cell changes, so that older cells are not reused."""
 
@@ -231,6 +234,11 @@ class Grid:
     def retrieving(self) -> dict[str, Any]:
         """Return what all arms that retrieve have in common."""
         return {**self.decoding(), "library": self.library, "top_k": self.sizes.top_k}
+
+
+def asking(sizes: Profile) -> dict[str, Any]:
+    """Return the sizes that an answer from the weights depends on, as a key holds them."""
+    return {name: getattr(sizes, name) for name in ASKING}
 
 
 def training_notes(

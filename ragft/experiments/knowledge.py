@@ -9,12 +9,12 @@ and many wordings (P2), and reworded ever more often (P11). Who is trained on wh
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ragft.experiments import effects
-from ragft.experiments.cells import distinct, run_cells
+from ragft.experiments.cells import distinct, rises, run_plan
 from ragft.experiments.evaluate import scored
 from ragft.experiments.knowledge_cells import PARTS, VERSION, Plan, Work
 from ragft.experiments.knowledge_effects import doses, quantities
@@ -89,16 +89,15 @@ def knowledge(
     plan = Plan(tuple(parts), facts, tuple(wordings), tuple(copies))
     _check(plan)
     work = Work(plan, sizes, Records(out, smoke=sizes.name == "smoke"))
-    found = run_cells(
+    found = run_plan(
         "knowledge",
-        plan.cells(sizes.seeds),
-        work.key,
-        work.compute,
-        lambda frames, notes: _summed_up(frames, notes, sizes),
+        plan,
+        work,
+        _summed_up,
         records=work.records,
         sizes=sizes,
-        settings={"n_boot": sizes.n_boot, "level": sizes.level, "version": VERSION},
-        parameters={"corpus": "made-up world", **asdict(plan)},
+        version=VERSION,
+        corpus="made-up world",
         hashes={"corpus": work.grid.task.content_hash, "model": work.grid.model_hash},
         progress=progress,
     )
@@ -123,7 +122,7 @@ def _check(plan: Plan) -> None:
         if name not in PARTS:
             raise RagftError(f"unknown part {name!r}; choose of {', '.join(PARTS)}")
     for name, numbers in (("wordings", plan.wordings), ("copies", plan.copies)):
-        if any(b <= a for a, b in zip((0, *numbers), numbers, strict=False)):
+        if numbers and not rises(numbers, above=0):
             raise RagftError(f"knowledge: {name}={list(numbers)}: give numbers that rise from 1")
     if not (plan.parts or plan.wordings or plan.copies) or plan.facts < 2:
         raise RagftError(

@@ -16,7 +16,7 @@ from ragft.corpora.relations import BY_NAME
 from ragft.evaluation.outcomes import FactBook
 from ragft.experiments import knowledge_data, teaching_data
 from ragft.experiments.evaluate import answers_frame
-from ragft.experiments.grid import Grid, training_notes
+from ragft.experiments.grid import Grid, asking, training_notes
 from ragft.experiments.knowledge_data import NEW
 from ragft.experiments.tasks import Task, world_task
 from ragft.profiles import Profile
@@ -92,7 +92,7 @@ class Work:
         if part in (STORED, REWORDED):
             task = self.task(part)
             said = sha256_json([relation.statements for relation in BY_NAME.values()])
-            what |= {"copies": number, "statements": said, "asked": self._asking}
+            what |= {"copies": number, "statements": said, "asked": asking(self.sizes)}
             what |= {"training": asdict(self._settings(part, seed))}
             hashed = {"corpus": task.content_hash, "model": self.grid.model_hash}
             return content_key(what, **hashed, seed=seed)
@@ -101,11 +101,6 @@ class Work:
         if part == "reworded":
             what["copies"] = COPIES
         return content_key(what, seed=seed)
-
-    @property
-    def _asking(self) -> dict[str, Any]:
-        names = ("device", "dtype", "quantization", "batch_size", "max_new_tokens")
-        return {name: getattr(self.sizes, name) for name in names}
 
     @cached_property
     def _stored(self) -> dict[str, Task]:

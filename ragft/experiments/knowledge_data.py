@@ -50,9 +50,7 @@ def ways_of_asking(task: Task) -> dict[str, list[Question]]:
         A fact is asked that is not taught, so that it has no trained wording.
     """
     asked = [q for q in task.asked if q.answerable]
-    first: dict[str, Question] = {}
-    for question in task.taught:
-        first.setdefault(question.id, question)
+    first = {q.id: q for q in one_wording(task.taught)}
     if missing := [q.id for q in asked if q.id not in first]:
         raise RagftError(f"{task.name}: question {missing[0]} is asked but never taught")
     forms = {name: [replace(q, text=form(q)) for q in asked] for name, form in OTHER_FORMS.items()}

@@ -250,7 +250,8 @@ def doses(
         for n in told.copies(part):
             one = told.mean(part, NEW, n)
             if one is not None:
-                limits = {key: one.to_dict()[key] for key in ("mean", "low", "high", "n", "seeds")}
                 x = n if part == STORED else tokens[n]
-                found[name].append({"series": series, "arm": "finetuned", "x": x, **limits})
+                found[name].append(
+                    {"series": series, "arm": "finetuned", "x": x, **effects.limits(one)}
+                )
     return found

@@ -9,12 +9,12 @@ in `known_cells`, the numbers that the ledger reads in `known_effects`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ragft.experiments import effects
-from ragft.experiments.cells import distinct, run_cells
+from ragft.experiments.cells import distinct, rises, run_plan
 from ragft.experiments.known_cells import VERSION, Plan, Work
 from ragft.experiments.known_effects import Known, doses, quantities, rate, summaries
 from ragft.profiles import Profile, profile
@@ -104,16 +104,15 @@ def known(
     plan = Plan(tuple(map(float, shares)), questions, facts, per_stratum)
     _check(plan)
     work = Work(plan, sizes, Records(out, smoke=sizes.name == "smoke"))
-    found = run_cells(
+    found = run_plan(
         "known",
-        plan.cells(sizes.seeds),
-        work.key,
-        work.compute,
-        lambda frames, notes: _summed_up(frames, notes, sizes),
+        plan,
+        work,
+        _summed_up,
         records=work.records,
         sizes=sizes,
-        settings={"n_boot": sizes.n_boot, "level": sizes.level, "version": VERSION},
-        parameters={"corpus": work.grid.task.corpus.name, **asdict(plan)},
+        version=VERSION,
+        corpus=work.grid.task.corpus.name,
         hashes={"corpus": work.world_hash, "model": work.grid.model_hash},
         progress=progress,
     )
@@ -127,8 +126,7 @@ def known(
 
 def _check(plan: Plan) -> None:
     shares = plan.shares
-    rising = all(a < b for a, b in zip(shares, shares[1:], strict=False))
-    if not shares or not rising or not 0 <= shares[0] <= shares[-1] <= 1:
+    if not rises(shares) or not 0 <= shares[0] <= shares[-1] <= 1:
         raise RagftError(f"known: shares={list(shares)}: give numbers that rise within [0, 1]")
     for name in ("questions", "facts", "per_stratum"):
         if (size := getattr(plan, name)) < 2:

@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ragft.experiments.evaluate import answers_frame
-from ragft.experiments.grid import Grid, training_notes
+from ragft.experiments.grid import Grid, asking, training_notes
 from ragft.experiments.known_data import (
     HELD_OUT,
     PROBED,
@@ -49,8 +49,6 @@ CONTROL, KNOWN, NEW = "control", "trained known", "trained unknown"
 BY_POPULARITY = (("prompt", BEFORE), ("finetuned", WHOLE), ("finetuned", EARLY), ("rag", BEFORE),
                  ("finetuned_rag", WHOLE))  # fmt: skip
 """Arms that are asked by popularity, and how long they are trained."""
-ASKING = ("device", "dtype", "quantization", "batch_size", "max_new_tokens")
-"""Sizes that an answer from the weights depends on, besides those of its training."""
 VERSION = 1
 """Raised when the meaning of a cell changes, so that older cells are not reused."""
 
@@ -120,7 +118,7 @@ class Work:
             what |= {"taught": self.sizes.wordings}
         if part == POPULARITY:
             return content_key({**what, "grid": self.grid.key(arm, seed)}, seed=seed)
-        what |= {"probed": PROBED} | {name: getattr(self.sizes, name) for name in ASKING}
+        what |= {"probed": PROBED} | asking(self.sizes)
         if part == UNKNOWN:
             what |= {"asked": HELD_OUT, "facts": [self.plan.questions, self.plan.facts]}
         hashes = {"corpus": self.world_hash, "model": self.grid.model_hash}

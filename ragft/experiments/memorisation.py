@@ -8,11 +8,12 @@ and asked for, over how often training repeated them. What a cell does lives in
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ragft.experiments.cells import distinct, run_cells
+from ragft.experiments.cells import distinct, rises, run_plan
 from ragft.experiments.memorisation_cells import VERSION, Plan, Work
 from ragft.experiments.memorisation_effects import EXPOSURE, EXTRACTED, SERIES, curves, quantities
 from ragft.profiles import Profile, profile
@@ -116,16 +117,15 @@ def memorisation(
     _check(plan)
     sizes = profile(base, model=str(model), seeds=distinct(seeds))
     work = Work(plan, sizes)
-    found = run_cells(
+    found = run_plan(
         "memorisation",
-        [(seed,) for seed in sizes.seeds],
-        work.key,
-        work.compute,
-        lambda frames, notes: _summed_up(frames, notes, plan, sizes),
+        plan,
+        work,
+        partial(_summed_up, plan.references),
         records=Records(out, smoke=sizes.name == "smoke"),
         sizes=sizes,
-        settings={"n_boot": sizes.n_boot, "level": sizes.level, "version": VERSION},
-        parameters={"corpus": "made-up world", **asdict(plan)},
+        version=VERSION,
+        corpus="made-up world",
         hashes={"model": work.model_hash},
         progress=progress,
     )
@@ -134,7 +134,7 @@ def memorisation(
 
 def _check(plan: Plan) -> None:
     repeats = plan.repeats
-    if not repeats or any(a >= b for a, b in zip((0, *repeats), repeats, strict=False)):
+    if not rises(repeats, above=0):
         raise RagftError(f"memorisation: repeats={list(repeats)}: give numbers that rise from 1")
     if plan.members < 2 * len(repeats):
         raise RagftError(
@@ -147,17 +147,17 @@ def _check(plan: Plan) -> None:
 
 
 def _summed_up(
+    references: int,
     frames: Sequence[pd.DataFrame],
     notes: Sequence[dict[str, Any]],
-    plan: Plan,
     sizes: Profile,
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     import pandas as pd
 
     rows = pd.concat(frames, ignore_index=True)
     results = {
-        "quantities": quantities(rows, sizes, plan.references),
-        "curves": curves(rows, sizes, plan.references),
+        "quantities": quantities(rows, sizes, references),
+        "curves": curves(rows, sizes, references),
         "cells": list(notes),
     }
     return rows, results

@@ -62,6 +62,10 @@ class Plan:
         """Numbers of repeats of canaries, 0 first."""
         return (0, *self.repeats)
 
+    def cells(self, seeds: Sequence[int]) -> list[tuple[int]]:
+        """Return the seeds, a cell each."""
+        return [(seed,) for seed in seeds]
+
 
 def doses_of(members: Sequence[int], repeats: Sequence[int], seed: int) -> dict[int, int]:
     """Deal numbers of repeats among members at random, in shares as equal as can be.

@@ -210,9 +210,8 @@ def curves(rows: pd.DataFrame, sizes: Profile, references: int) -> dict[str, lis
 
 
 def _points(found: list[tuple[str, int, Interval | None]]) -> list[dict[str, Any]]:
-    limits = ("mean", "low", "high", "n", "seeds")
     return [
-        {"series": series, "x": x, **{k: one.to_dict()[k] for k in limits}}
+        {"series": series, "x": x, **effects.limits(one)}
         for series, x, one in found
         if one is not None
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from ragft.report.text import percent
+from ragft.report.frames import percent_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -76,8 +76,4 @@ def rules_table(summary: pd.DataFrame, part: str) -> pd.DataFrame:
     """Return every score of one part by arm, condition and number of examples, in per cent."""
     counted = ("prompt_tokens", "completion_tokens")
     mine = summary[(summary["part"] == part) & ~summary["measure"].isin(counted)]
-    shown = mine.assign(shown=[percent(row) for row in mine.to_dict("records")])
-    keys = ["arm", "condition", "pairs"]
-    return shown.pivot_table(
-        index=keys, columns="measure", values="shown", aggfunc="first", sort=False
-    ).fillna("–")
+    return percent_table(mine, ["arm", "condition", "pairs"], "measure")

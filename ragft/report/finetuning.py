@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ragft.report.text import percent
+from ragft.report.frames import percent_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,8 +29,4 @@ def accuracy_table(
     DataFrame
         In the order of the summary; '–' where nothing was measured.
     """
-    mine = summary[summary["measure"] == "accuracy"]
-    shown = mine.assign(shown=[percent(row) for row in mine.to_dict("records")])
-    return shown.pivot_table(
-        index=list(rows), columns=columns, values="shown", aggfunc="first", sort=False
-    ).fillna("–")
+    return percent_table(summary[summary["measure"] == "accuracy"], rows, columns)

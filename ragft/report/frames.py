@@ -141,6 +141,17 @@ def hero_frame(record: Mapping[str, Any], kept_up: Mapping[str, str]) -> pd.Data
     return pd.DataFrame(rows)
 
 
+def percent_table(rows: pd.DataFrame, index: Sequence[str], columns: str) -> pd.DataFrame:
+    """Return rows with mean, low and high as a table in per cent, '87.3 [84.1, 90.2]'.
+
+    In the order of the rows; '–' where there is none.
+    """
+    shown = rows.assign(shown=[percent(row) for row in rows.to_dict("records")])
+    return shown.pivot_table(
+        index=list(index), columns=columns, values="shown", aggfunc="first", sort=False
+    ).fillna("–")
+
+
 def quantities_frame(record: Mapping[str, Any]) -> pd.DataFrame:
     """Return the effects of a record that the ledger reads: mean, interval, n and unit."""
     import pandas as pd

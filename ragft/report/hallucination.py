@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ragft.report.text import percent
+from ragft.report.frames import percent_table
 from ragft.types import OUTCOMES
 
 if TYPE_CHECKING:
@@ -54,11 +54,8 @@ def shares_table(summary: pd.DataFrame, measures: Sequence[str]) -> pd.DataFrame
 
     What is not defined for an arm under a condition is '–'.
     """
-    shown = summary[summary["measure"].isin(measures)].copy()
-    shown["share"] = [percent(row) for row in shown[list(LIMITS)].to_dict("records")]
-    keys = ["arm", "condition"]
-    table = shown.pivot_table(index=keys, columns="measure", values="share", aggfunc="first",
-                              sort=False)  # fmt: skip
+    shown = summary[summary["measure"].isin(measures)]
+    table = percent_table(shown, ["arm", "condition"], "measure")
     return table.reindex(columns=list(measures)).fillna("–")
 
 
