@@ -1,7 +1,8 @@
 """How large and how fast: one frozen dataclass of sizes, and the three named ones.
 
 A profile says which model, how many questions and how much training; what is done with them is
-the experiments' matter. No profile reads the machine: `gpu` on a machine without one fails later.
+the experiments' matter. Of the machine one thing alone is asked, whether it multiplies bfloat16;
+`gpu` on a machine without one fails later.
 """
 
 from __future__ import annotations
@@ -12,11 +13,12 @@ from dataclasses import asdict, dataclass, replace
 from functools import cache
 from typing import Any
 
+from ragft.runtime import multiplies_bf16
 from ragft.types import RagftError
 
 CHOICES: dict[str, tuple[str, ...]] = {
     "device": ("cpu", "cuda", "mps", "auto"),
-    "dtype": ("float32", "bfloat16", "float16"),
+    "dtype": ("float32", "bfloat16", "float16", "auto"),
     "quantization": ("", "nf4"),
     "retriever": ("bm25", "dense", "hybrid"),
 }
@@ -33,8 +35,9 @@ class Profile:
     """'embedded', 'resident', a Hugging Face id, a folder, or the URL of a server."""
     device: str = "cpu"
     """'cpu', 'cuda', 'mps' or 'auto'."""
-    dtype: str = "float32"
-    """Precision of weights and arithmetic: 'float32', 'bfloat16' or 'float16'."""
+    dtype: str = "auto"
+    """Precision of weights and arithmetic: 'float32', 'bfloat16' or 'float16'; 'auto' becomes
+    'bfloat16' where the machine multiplies it in hardware, otherwise 'float32'."""
     quantization: str = ""
     """'' or 'nf4' (QLoRA through bitsandbytes)."""
     facts: int = 300
@@ -134,6 +137,7 @@ def _in_range(field: str, value: Any) -> Any:
 
 SMOKE = Profile(
     name="smoke",
+    dtype="float32",
     facts=12,
     questions=12,
     seeds=(0,),
@@ -180,6 +184,11 @@ def profile(base: str | Profile = "cpu", **overrides: Any) -> Profile:
         Fields of `Profile` with their new values; a list stands for a tuple, a whole number
         for a float.
 
+    Returns
+    -------
+    Profile
+        Its `dtype` is never 'auto': what is kept of an answer depends on the precision.
+
     Raises
     ------
     RagftError
@@ -197,4 +206,8 @@ def profile(base: str | Profile = "cpu", **overrides: Any) -> Profile:
     unknown = [name for name in overrides if name not in _kinds()]
     if unknown:
         raise RagftError(f"profile: no field {unknown[0]!r}; the fields are {', '.join(_kinds())}.")
-    return replace(base, **overrides)
+    made = replace(base, **overrides)
+    if made.dtype == "auto":
+        half = multiplies_bf16("cpu" if made.device == "cpu" else "auto")
+        made = replace(made, dtype="bfloat16" if half else "float32")
+    return made

@@ -230,11 +230,11 @@ def test_a_cap_changes_how_far_a_verdict_goes_and_not_its_side(claim, ends, mode
 # The rows
 
 FRESHNESS = {
-    "F1": ("precision_drop_60_days", "04_freshness_packages"),
+    "F1": ("precision_drop_60_days", "04_freshness_scikit-learn"),
     "F2": ("upkeep_share_of_cost", "04_freshness_drift"),
     "F3": ("nightly_gain_next_day", "04_freshness_drift"),
-    "F4": ("stale_after_90_days", "04_freshness_packages"),
-    "F5": ("crossing_share_changed", "04_freshness_packages"),
+    "F4": ("stale_after_90_days", "04_freshness_scikit-learn"),
+    "F5": ("crossing_share_changed", "04_freshness_scikit-learn"),
     "F6": ("continued_minus_scratch", "04_freshness_drift"),
     "F7": ("forgetting_after_updates", "04_freshness_drift"),
     "F9": ("swap_loss_without_retraining", "04_base_swap"),
@@ -469,10 +469,10 @@ def test_shares_and_points_are_one_scale(tmp_path):
 
 def test_rows_on_change_rates_nobody_chose_are_not_judged_on_a_made_up_world(tmp_path):
     quantities = {"stale_after_90_days": QUANTITY | {"low": 0.2, "high": 0.4, "unit": "share"}}
-    found = row_of(put(tmp_path, record(quantities), "04_freshness_packages"), "F4")
+    found = row_of(put(tmp_path, record(quantities), "04_freshness_scikit-learn"), "F4")
     assert found.measured is None and "made-up world" in found.reason
     real = record(quantities, timeline="packages:scikit-learn")
-    found = row_of(put(tmp_path, real, "04_freshness_packages"), "F4")
+    found = row_of(put(tmp_path, real, "04_freshness_scikit-learn"), "F4")
     assert found.verdict == "direction only"
 
 

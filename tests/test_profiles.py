@@ -7,6 +7,7 @@ import json
 
 import pytest
 
+from ragft import profiles
 from ragft.profiles import CPU, PROFILES, Profile, profile
 from ragft.types import RagftError
 
@@ -22,9 +23,18 @@ def test_named_profiles():
 def test_overrides_leave_the_rest_and_the_original():
     changed = profile("cpu", top_k=9, seeds=[4, 5], learning_rate=0.01)
     assert (changed.top_k, changed.seeds) == (9, (4, 5))
-    before = {name: getattr(CPU, name) for name in ("top_k", "seeds", "learning_rate")}
-    assert dataclasses.replace(changed, **before) == CPU == profile("cpu")
+    before = {name: getattr(CPU, name) for name in ("top_k", "seeds", "learning_rate", "dtype")}
+    assert dataclasses.replace(changed, **before) == CPU
     assert profile(changed, top_k=5).seeds == (4, 5)
+
+
+@pytest.mark.parametrize(("known", "named"), [(True, "bfloat16"), (False, "float32")])
+def test_the_precision_is_the_machines_unless_it_is_named(monkeypatch, known, named):
+    monkeypatch.setattr(profiles, "multiplies_bf16", lambda device: known and device == "cpu")
+    assert CPU.dtype == "auto" and profile("cpu").dtype == named
+    assert profile(CPU, dtype="float16").dtype == "float16"
+    assert profile("smoke").dtype == "float32"
+    assert profile("cpu", device="cuda").dtype == "float32"  # asks for the GPU, which has none
 
 
 def test_profiles_are_json():

@@ -15,6 +15,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from ragft.experiments.cells import distinct, run_cells
+from ragft.experiments.embedder import vector_dtype
 from ragft.experiments.evaluate import score_matrix, scored
 from ragft.experiments.freshness_effects import quantities
 from ragft.experiments.grid import Grid
@@ -374,6 +375,7 @@ class _Work:
                 "start": self.timeline.start.isoformat(),
                 "retriever": self.sizes.retriever,
                 "embedding_model": self.sizes.embedding_model,
+                "dtype": vector_dtype(self.sizes),
             },
             corpus=self.timeline.corpus.content_hash,
         )

@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from ragft import models
 from ragft.corpora.corpus import Corpus
+from ragft.experiments.embedder import embedder as own_embedder
+from ragft.experiments.embedder import vector_dtype
 from ragft.experiments.tasks import Task
 from ragft.profiles import Profile
 from ragft.records import Records, content_key, sha256_json
 from ragft.retrieval import embedding_model
-from ragft.runtime import cache_dir, stopwatch
+from ragft.runtime import stopwatch
 from ragft.types import Example, Question
 
 if TYPE_CHECKING:
@@ -81,7 +83,8 @@ class Grid:
         """The passages that all retrieving arms share, indexed when the first one needs them."""
         sizes = self.sizes
         chunking = (self.task.chunking, sizes.chunk_size, sizes.chunk_overlap)
-        key = (self.task.corpus.content_hash, sizes.retriever, sizes.embedding_model, *chunking)
+        dense = (sizes.retriever, sizes.embedding_model, vector_dtype(sizes))
+        key = (self.task.corpus.content_hash, *dense, *chunking)
         if key not in _libraries:
             _libraries.clear()  # one at a time: an index can be large
             _libraries[key] = self.new_library()
@@ -94,12 +97,10 @@ class Grid:
         An `embedder` takes the place of the profile's own.
         """
         from ragft.arms.library import Library
-        from ragft.retrieval.dense import Embedder
 
         sizes = self.sizes
         if embedder is None and sizes.retriever != "bm25":
-            kept = cache_dir() / "vectors" if cached else None
-            embedder = Embedder(sizes.embedding_model, cache=kept)
+            embedder = own_embedder(sizes, cached)
         return Library(
             retriever=sizes.retriever,
             strategy=self.task.chunking,

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from ragft.corpora.corpus import Corpus
 from ragft.corpora.known_item import Item, KnownItems, cut, known_items
+from ragft.experiments.embedder import embedder as own_embedder
 from ragft.experiments.known_item import STRATEGY, nothing_to_ask, pieces
 from ragft.experiments.retrieval import CUTOFF, retrieve
 from ragft.profiles import Profile
 from ragft.records import content_key
-from ragft.runtime import cache_dir
 from ragft.types import Document, RagftError
 
 if TYPE_CHECKING:
@@ -106,11 +106,9 @@ class Work:
     @cached_property
     def embedder(self) -> EmbedsTexts | None:
         """The embedder; None for BM25."""
-        from ragft.retrieval.dense import Embedder
-
         if self.sizes.retriever == "bm25" or self._embedder is not None:
             return self._embedder
-        return Embedder(self.sizes.embedding_model, cache=cache_dir() / "vectors")
+        return own_embedder(self.sizes)
 
     @property
     def model_hash(self) -> str:

@@ -14,13 +14,12 @@ from typing import TYPE_CHECKING, Any
 from ragft.chunking import chunk
 from ragft.experiments import effects
 from ragft.experiments.cells import run_cells
+from ragft.experiments.embedder import embedder as own_embedder
 from ragft.experiments.retrieval_effects import Scored
 from ragft.experiments.retrieval_sets import MEASURES, Remembering, Searched, search_rows
 from ragft.profiles import Profile, profile
 from ragft.records import Records, content_key
-from ragft.retrieval.dense import Embedder
 from ragft.retrieval.index import EmbedsTexts, HybridIndex
-from ragft.runtime import cache_dir
 from ragft.types import RagftError
 
 if TYPE_CHECKING:
@@ -126,8 +125,7 @@ class _Work:
         self.sets, self.sizes = {one.name: one for one in sets}, sizes
         self.embedder: Remembering | None = None
         if sizes.retriever != "bm25":
-            cache = cache_dir() / "vectors"
-            self.embedder = Remembering(embedder or Embedder(sizes.embedding_model, cache=cache))
+            self.embedder = Remembering(embedder or own_embedder(sizes))
         self.model_hash = "" if self.embedder is None else self.embedder.model_hash
 
     def key(self, name: str, cut: Cut) -> str:

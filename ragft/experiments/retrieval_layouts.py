@@ -16,6 +16,7 @@ from ragft.chunking import chunk
 from ragft.evaluation.statistics import Interval, mean_interval
 from ragft.experiments import effects
 from ragft.experiments.cells import run_cells
+from ragft.experiments.embedder import embedder as own_embedder
 from ragft.experiments.retrieval_sets import (
     CUTOFF,
     Remembering,
@@ -25,11 +26,9 @@ from ragft.experiments.retrieval_sets import (
 )
 from ragft.profiles import Profile, profile
 from ragft.records import Records, content_key
-from ragft.retrieval.dense import Embedder
 from ragft.retrieval.index import EmbedsTexts, HybridIndex
 from ragft.retrieval.router import CentroidRouter, RoutedIndex, fit_router
 from ragft.retrieval.shards import ShardedIndex, write_shards
-from ragft.runtime import cache_dir
 from ragft.types import RagftError
 
 if TYPE_CHECKING:
@@ -98,7 +97,7 @@ def retrieval_layouts(
     if sizes.retriever == "bm25":
         raise RagftError("retrieval layouts: retriever='bm25' has no vectors; choose another one")
     cut = usual_cut(sizes, chunking)
-    embedder = embedder or Embedder(sizes.embedding_model, cache=cache_dir() / "vectors")
+    embedder = embedder or own_embedder(sizes)
     work = _Work(sets, shards, precision, cut, Remembering(embedder), sizes)
     found = run_cells(
         "retrieval_layouts",

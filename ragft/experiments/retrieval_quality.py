@@ -8,7 +8,7 @@ scores mean lives in `retrieval_sets`, what the ledger reads in `retrieval_effec
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ import numpy as np
 
 from ragft.chunking import chunk
 from ragft.experiments.cells import run_cells
+from ragft.experiments.embedder import embedder as own_embedder
 from ragft.experiments.retrieval_effects import quantities, summary_rows
 from ragft.experiments.retrieval_sets import (
     Remembering,
@@ -30,12 +31,10 @@ from ragft.experiments.retrieval_sets import (
 from ragft.experiments.retrieval_training import Trained, Training, usual_training
 from ragft.profiles import Profile, profile
 from ragft.records import Records, content_key
-from ragft.retrieval.dense import Embedder
 from ragft.retrieval.fusion import Fusion
 from ragft.retrieval.index import EmbedsTexts, HybridIndex
 from ragft.retrieval.parts import ScoresPairs
 from ragft.retrieval.rerank import Reranker
-from ragft.runtime import cache_dir
 from ragft.types import RagftError
 
 if TYPE_CHECKING:
@@ -143,7 +142,7 @@ def retrieval_quality(
     sizes = profile(base)
     records = Records(out, smoke=sizes.name == "smoke")
     if embedder is None and any(STAGES[stage].retriever != "bm25" for stage in stages):
-        embedder = Embedder(sizes.embedding_model, cache=cache_dir() / "vectors")
+        embedder = own_embedder(sizes)
     work = _Work(
         sets, choose_on, training or usual_training(), reranker, chunking, embedder, sizes, records
     )
@@ -261,7 +260,7 @@ class _Work:
         embedder: EmbedsTexts | None = self.embedder
         if how.tuned:
             folder = self.trained.folder(name, "embedder", seed)
-            embedder = Embedder(folder, cache=cache_dir() / "vectors")
+            embedder = own_embedder(replace(self.sizes, embedding_model=str(folder)))
         reranker = self.trained.reranker(name, seed, self.given) if how.reranked else None
         index = HybridIndex(
             chunk(held.documents, **self.chunking),
