@@ -22,6 +22,8 @@ from typing import Any
 from ragft.types import RagftError
 
 MANIFEST = "manifest.json"
+SEAL = "sha256"
+"""Key of a sealed file's own hash."""
 
 
 def plain(value: Any) -> Any:
@@ -69,6 +71,40 @@ def sha256_json(value: Any) -> str:
         plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
     )
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def sealed_json(value: Mapping[str, Any]) -> str:
+    """Return JSON text of a mapping that carries, under 'sha256', the hash of all the rest.
+
+    For lists and notes that people read too and that have no folder of their own to seal: a
+    turned bit may leave them valid JSON that says something else.
+    """
+    said = plain(value)
+    return to_json({**said, SEAL: sha256_json(said)})
+
+
+def read_sealed(path: str | Path, advice: str) -> dict[str, Any]:
+    """Return what `sealed_json` wrote into a file, without the hash.
+
+    Parameters
+    ----------
+    path : str or Path
+    advice : str
+        What to do about a damaged one, for the message.
+
+    Raises
+    ------
+    RagftError
+        It cannot be read, or is not what was written; names the file.
+    """
+    try:
+        found = dict(json.loads(Path(path).read_text(encoding="utf-8")))
+        whole = found.pop(SEAL) == sha256_json(found)
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, RagftError) as error:
+        raise RagftError(f"{path}: missing or damaged; {advice}") from error
+    if not whole:
+        raise RagftError(f"{path}: is not the file that was written; {advice}")
+    return found
 
 
 def sha256_file(path: str | Path) -> str:

@@ -15,7 +15,8 @@ import io
 import json
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -333,10 +334,26 @@ def _read(folder: Path, table: str, text: str, key: str | None) -> tuple[pd.Data
     for name in (table, text):
         if not (folder / name).is_file():
             raise RagftError(f"{folder / name}: missing; delete the folder {folder} and run again.")
-    values = json.loads((folder / text).read_text(encoding="utf-8"))
-    if key is not None and values["key"] != key:
+    with _parsing(folder / text):
+        values = json.loads((folder / text).read_text(encoding="utf-8"))
+        found = values["key"]
+    if key is not None and found != key:
         raise RagftError(f"{folder / text}: belongs to another key; delete the folder {folder}.")
-    return pd.read_parquet(folder / table, engine="pyarrow"), values
+    with _parsing(folder / table):
+        return pd.read_parquet(folder / table, engine="pyarrow"), values
+
+
+@contextmanager
+def _parsing(path: Path) -> Iterator[None]:
+    """Name a file that fits its manifest and is none of its kind: ragft did not write it."""
+    try:
+        yield
+    except Exception as error:  # whatever the libraries that read it are led to
+        words = " ".join(str(error).split())[:200]
+        raise RagftError(
+            f"{path}: cannot be read ({type(error).__name__} {words}); delete the folder "
+            f"{path.parent} and run again."
+        ) from error
 
 
 def _now() -> str:

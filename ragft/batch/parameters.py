@@ -58,10 +58,10 @@ def read_notebook(path: str | Path) -> NotebookNode:
         raise RagftError(f"{path}: there is no such notebook.")
     try:
         return nbformat.read(path, as_version=4)
-    except (nbformat.reader.NotJSONError, nbformat.ValidationError, AttributeError) as error:
-        raise RagftError(f"{path}: not a Jupyter notebook ({str(error)[:80]}).") from error
     except (OSError, UnicodeDecodeError) as error:
         raise RagftError(f"{path}: cannot be read ({error}).") from error
+    except Exception as error:  # whatever nbformat is led to by JSON that is no notebook
+        raise RagftError(f"{path}: not a Jupyter notebook ({str(error)[:80]}).") from error
 
 
 def read_parameters(path: str | Path) -> dict[str, Parameter]:

@@ -15,7 +15,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ragft.files import build_folder, locked
+from ragft.files import build_folder, check_folder, locked
 from ragft.runtime import cache_dir
 from ragft.types import RagftError
 
@@ -134,7 +134,7 @@ def lower_half(model: str | Path = "auto") -> Path:
     with locked(folder.with_name(f".{folder.name}.lock")):
         if not folder.is_dir():
             build_folder(folder, lambda temporary: _cut(whole, temporary))
-    return folder
+    return check_folder(folder)
 
 
 def _cut(whole: Path, out: Path) -> None:
