@@ -268,7 +268,8 @@ def _read_list(folder: Path, expected: str | None) -> dict[str, Any]:
         known, about["shards"] = about["format"], dict(about["shards"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RagftError(
-            f"{path}: missing or damaged ({error}); write the shards again."
+            f"{path}: missing or damaged ({error}); delete the folder {folder} and write the "
+            "shards again."
         ) from error
     if known != FORMAT:
         raise RagftError(f"{path}: has format {known!r}, not {FORMAT}; write the shards again.")
@@ -277,7 +278,8 @@ def _read_list(folder: Path, expected: str | None) -> dict[str, Any]:
 
 def _read(folder: Path, name: str, manifest: str) -> Shard:
     """Read one shard, its files compared with their manifest first."""
-    stored.check_sealed(folder, manifest, "the shard is refused; write the shards again.")
+    advice = f"delete the folder {folder.parent} and write the shards again."
+    stored.check_sealed(folder, manifest, advice)
     return Shard(
         name,
         np.load(folder / "positions.npy", allow_pickle=False),
