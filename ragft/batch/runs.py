@@ -28,7 +28,8 @@ class NotebookRun:
 
     name: str
     status: str
-    """'ran', 'skipped' (it was finished) or 'failed'."""
+    """'ran', 'skipped' (it was finished), 'left out' (it needs what cannot be reached from here,
+    such as an index of packages; `error` says what) or 'failed'."""
     seconds: float
     """Wall time of this call; 0 where it was skipped."""
     path: Path
@@ -117,7 +118,7 @@ def run_notebook(
 def table(runs: Sequence[NotebookRun]) -> str:
     """Return one line a notebook, with the errors below; '' for no runs."""
     width = max((len(run.name) for run in runs), default=0)
-    lines = [f"{run.name:<{width}}  {run.status:<7}  {run.seconds:7.1f} s" for run in runs]
+    lines = [f"{run.name:<{width}}  {run.status:<8}  {run.seconds:7.1f} s" for run in runs]
     errors = [f"\n{run.error}" for run in runs if run.error]
     return "\n".join(lines + errors)
 

@@ -18,7 +18,7 @@ from urllib.parse import unquote
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 from packaging.version import InvalidVersion, Version
 
-from ragft.types import RagftError
+from ragft.types import RagftError, UnreachableError
 
 PYTHONS = (*(f"3.{minor}" for minor in range(5, 15)), "2.7")
 """Interpreters whose wheels are asked for, since those of old releases do not fit the running one.
@@ -103,7 +103,7 @@ def _pip(*arguments: str) -> tuple[bool, str]:
 
 def _raise_if_offline(output: str, what: str) -> None:
     if _OFFLINE.search(output):
-        raise RagftError(
+        raise UnreachableError(
             f"{what}: pip reached no package index. Is there a network? Releases fetched before "
             "can be named (NAME==V1,V2) and are read from the cache."
         )
