@@ -174,14 +174,17 @@ class Records:
             Called with an empty folder to write into.
         """
         folder = self.folder / "built" / key[:KEY_SHOWN]
-        with locked(self.folder / "built" / ".locks" / key[:KEY_SHOWN]):
-            if not folder.exists():
-                build_folder(folder, build)
+        if not folder.exists():  # it appears whole: reading one needs no lock, nor a right to write
+            with locked(self.folder / "built" / ".locks" / key[:KEY_SHOWN]):
+                if not folder.exists():
+                    build_folder(folder, build)
         return check_folder(folder)
 
     def _cell(self, key: str, compute: Callable) -> tuple[pd.DataFrame, dict[str, Any]]:
         """Return a cell's frame and everything kept beside it."""
         folder = self.folder / "cells" / key[:KEY_SHOWN]
+        if folder.exists():
+            return _read(folder, "frame.parquet", "meta.json", key)
         with locked(self.folder / "cells" / ".locks" / key[:KEY_SHOWN]):
             if not folder.exists():
                 start = time.perf_counter()

@@ -55,6 +55,8 @@ def place(figures: str | Path, notebook: str, full: bool) -> Path:
 def mark_full(figures: str | Path, notebook: str) -> None:
     """Write down that a notebook's pictures come from the full grid, as of today (UTC)."""
     path = Path(figures) / LIST
+    if notebook in full_grids(figures):
+        return
     with locked(path.with_name(f".{path.name}.lock")):  # two runs may end at once
         known = full_grids(figures)
         if notebook not in known:

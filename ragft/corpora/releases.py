@@ -144,7 +144,8 @@ def _read_all(name: str, versions: list[str], folder: Path, named: bool) -> Iter
         except wheels.NoWheelError as error:
             if named:
                 raise
-            atomic_write(without, str(error))
+            if not without.exists():
+                atomic_write(without, str(error))
             warnings.warn(f"{error} It is left out.", RuntimeWarning, stacklevel=4)
         else:
             yield release

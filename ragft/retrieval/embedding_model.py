@@ -131,9 +131,10 @@ def lower_half(model: str | Path = "auto") -> Path:
     """
     whole = model_folder(model)
     folder = cache_dir() / "embedding_models" / f"{model_hash(whole)[:16]}-lower-half"
-    with locked(folder.with_name(f".{folder.name}.lock")):
-        if not folder.is_dir():
-            build_folder(folder, lambda temporary: _cut(whole, temporary))
+    if not folder.is_dir():
+        with locked(folder.with_name(f".{folder.name}.lock")):
+            if not folder.is_dir():
+                build_folder(folder, lambda temporary: _cut(whole, temporary))
     return check_folder(folder)
 
 

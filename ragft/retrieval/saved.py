@@ -311,6 +311,12 @@ def _read_listed(folder: Path, listing: Listing) -> _Held:
         return [_read_one(one, path, lists.advice(folder)) for path in checked(named)]
 
     parts = tuple(read(stored.read_part, listing.parts))
+    total = sum(len(part.vectors) for part in parts)
+    for name, part in zip(listing.parts, parts, strict=True):
+        if not part.fits(total, listing.retriever != "bm25"):
+            raise RagftError(
+                f"{folder / name}: its files do not go together; {lists.advice(folder)}"
+            )
     words = read(lambda path: stored.read_bm25(path, listing.passages), listing.words)
     near = []
     if find_spec("faiss"):

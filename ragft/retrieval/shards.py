@@ -280,10 +280,14 @@ def _read(folder: Path, name: str, manifest: str) -> Shard:
     """Read one shard, its files compared with their manifest first."""
     advice = f"delete the folder {folder.parent} and write the shards again."
     stored.check_sealed(folder, manifest, advice)
-    return Shard(
-        name,
-        np.load(folder / "positions.npy", allow_pickle=False),
-        stored.read_passages(folder / stored.PASSAGES),
-        np.load(folder / stored.VECTORS, mmap_mode="c", allow_pickle=False),
-        stored.read_postings(folder),
-    )
+    try:
+        passages = stored.read_passages(folder / stored.PASSAGES)
+        return Shard(
+            name,
+            np.load(folder / "positions.npy", allow_pickle=False),
+            passages,
+            np.load(folder / stored.VECTORS, mmap_mode="c", allow_pickle=False),
+            stored.read_postings(folder, len(passages)),
+        )
+    except Exception as error:  # whatever numpy and JSON are led to by files that only fit a seal
+        raise RagftError(f"{folder}: cannot be read ({error}); {advice}") from error

@@ -53,6 +53,8 @@ class Operation:
     """Leaves the folder as one that was broken off half-way does; None: it is run to its end."""
     slow: bool = False
     """Whether it takes more than a moment."""
+    anew: bool = False
+    """Whether it writes anew at every call, for other programs; then nothing is done twice."""
 
 
 def nobody(event: str, unit: str) -> None:
@@ -336,7 +338,9 @@ def grid_file() -> Path:
 
     cell = nbformat.v4.new_code_cell(CELL, id="0", metadata={"tags": ["parameters"]})
     folder = inputs() / f"grid of {len(UNITS)}"
-    folder.mkdir(exist_ok=True)
+    if (folder / "grid.yaml").exists():
+        return folder / "grid.yaml"
+    folder.mkdir()
     nbformat.write(nbformat.v4.new_notebook(cells=[cell]), folder / "00_a.ipynb")
     ways = ", ".join("x" * (n + 1) for n in UNITS)
     path = folder / "grid.yaml"
@@ -474,8 +478,8 @@ OPERATIONS = {
     "releases": Operation(package),
     "full grids": Operation(full_grids),
     "batch": Operation(batch),
-    "corpus": Operation(corpus_files),
-    "pictures": Operation(pictures),
+    "corpus": Operation(corpus_files, anew=True),
+    "pictures": Operation(pictures, anew=True),
     "halved embedder": Operation(halved_embedder, slow=True),
     "comparison": Operation(comparison, slow=True),
 }

@@ -237,7 +237,7 @@ def read_index(name: str) -> Callable[[bytes, Path], None]:
             held["parts" if part in held["parts"] else "words"][part] = seal
         try:
             seal = files.sha256_json(held)
-        except RagftError:  # an infinite number has no seal
+        except (RagftError, OverflowError):  # an infinite number has no seal
             return
         put(folder, {"index.json": as_json({"index": held, "sha256": seal})})
         index = HybridIndex.load(folder, embedder=WordEmbedder(8))

@@ -7,27 +7,20 @@ tests/batch and tests/experiments. `RAGFT_KILLS` is the number of kills, over al
 
 from __future__ import annotations
 
-import json
 import os
 import random
-import select
 import shutil
-import signal
-import sys
-import time
-import warnings
 from collections import Counter
-from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
 from tests.reliability import operations
-from tests.reliability.operations import OPERATIONS, nobody
+from tests.reliability.copies import Copy, Heard, copy, warmed
+from tests.reliability.operations import OPERATIONS
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-KILLS = int(os.environ.get("RAGFT_KILLS", "220"))
+KILLS = int(os.environ.get("RAGFT_KILLS", "480"))
 LEFT_OUT = {
     "pretraining": "reads its lessons in a process of its own, which a copy of this cannot start",
     "comparison": "its parts are killed here, the whole in tests/experiments/test_kill.py",
@@ -35,68 +28,6 @@ LEFT_OUT = {
     "training": "the same as the adapter",
 }
 NAMES = [name for name in OPERATIONS if name not in LEFT_OUT]
-END_S = 120.0
-"""A copy that has not ended by then hangs."""
-
-
-@dataclass
-class Heard:
-    """What one copy told before its end."""
-
-    computing: list[str] = field(default_factory=list)
-    finished: list[str] = field(default_factory=list)
-    result: str = ""
-    error: str = ""
-    killed: bool = False
-
-
-def copy(name: str, folder: Path, kill_after: float | None = None) -> Heard:
-    """Run an operation in a copy of this process; kill that after so many seconds."""
-    reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:
-        os.close(reading)
-        _run_and_leave(name, folder, writing)
-    os.close(writing)
-    end = time.monotonic() + (END_S if kill_after is None else kill_after)
-    data = b""
-    while (left := end - time.monotonic()) > 0 and select.select([reading], [], [], left)[0]:
-        piece = os.read(reading, 2**16)
-        if not piece:
-            break
-        data += piece
-    with suppress(ProcessLookupError):
-        os.kill(child, signal.SIGKILL)
-    while piece := os.read(reading, 2**16):  # told before the kill
-        data += piece
-    os.close(reading)
-    os.waitpid(child, 0)
-    heard = Heard()
-    for line in data.split(b"\n")[:-1]:
-        event, text = json.loads(line)
-        if event in ("result", "error"):
-            setattr(heard, event, text)
-        elif event in ("computing", "finished"):
-            getattr(heard, event).append(text)
-    heard.killed = not heard.result and not heard.error
-    return heard
-
-
-def _run_and_leave(name: str, folder: Path, writing: int) -> None:
-    """Run an operation, telling each event in one write; never return."""
-
-    def tell(event: str, text: str) -> None:
-        os.write(writing, json.dumps([event, text]).encode() + b"\n")
-
-    try:
-        sys.stdout = sys.stderr = open(os.devnull, "w")
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            tell("result", repr(OPERATIONS[name].run(folder, tell)))
-    except BaseException as error:
-        tell("error", f"{type(error).__name__}: {error}")
-    finally:
-        os._exit(0)
 
 
 def killed_until_done(
@@ -113,7 +44,7 @@ def killed_until_done(
     while found["kills"] < kills:
         work.mkdir(exist_ok=True)
         # Within what the part that is left takes, whatever was finished before.
-        heard = copy(name, work, moments.uniform(0, 1.1) * takes)
+        heard = Copy.begin(name, work).end(moments.uniform(0, 1.1) * takes)
         found += _judged(heard, done)
         found["kills"] += heard.killed
         if not heard.killed:
@@ -140,24 +71,12 @@ def _judged(heard: Heard, done: set[str]) -> Counter:
     return found
 
 
-def measured(name: str, folder: Path) -> tuple[float, str]:
-    """Return how long an operation takes in a copy, and its result, once everything is warm."""
-    (folder / "warm").mkdir()
-    OPERATIONS[name].run(folder / "warm", nobody)
-    seconds = []
-    for number in range(2):
-        (folder / f"whole {number}").mkdir()
-        began = time.monotonic()
-        heard = copy(name, folder / f"whole {number}")
-        seconds.append(time.monotonic() - began)
-        assert heard.result and not heard.error, (name, heard)
-    return min(seconds), heard.result
-
-
 def check(name: str, folder: Path, kills: int) -> Counter:
     """Kill an operation so many times and check that nothing was lost, doubled or changed."""
-    takes, whole = measured(name, folder)
-    found = killed_until_done(name, folder, kills, random.Random(name), takes, whole)
+    takes, whole = warmed(name, folder)
+    found = killed_until_done(name, folder, kills, random.Random(name), takes, whole.result)
+    if OPERATIONS[name].anew:
+        found["done twice"] = 0
     print(f"{name}: {dict(found)}, {takes:.3f} s each")
     wrong = {k: found[k] for k in ("lost", "done twice", "other result", "error") if found[k]}
     assert not wrong, f"{name}: {wrong}"
