@@ -474,7 +474,7 @@ OPERATIONS = {
     "adapter": Operation(tuned, slow=True),
     "training": Operation(tuned, begun_training, slow=True),
     "pretraining": Operation(pretrained, begun_pretraining, slow=True),
-    "hashes of weights": Operation(weights_hash),
+    "hashes of weights": Operation(weights_hash, slow=True),
     "releases": Operation(package),
     "full grids": Operation(full_grids),
     "batch": Operation(batch),
