@@ -215,7 +215,7 @@ def load_claims(path: str | Path = ROWS) -> tuple[Claim, ...]:
 
     try:
         rows = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
+    except (OSError, yaml.YAMLError, ValueError, RecursionError) as error:
         raise RagftError(f"{path}: cannot be read as YAML ({error}).") from error
     if not isinstance(rows, list) or not rows:
         raise RagftError(f"{path}: holds no list of rows.")
@@ -230,7 +230,8 @@ _Check = tuple[Callable[[Any], bool], str]
 
 
 def _number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    # Compared, because an integer of any size has no float for `math.isfinite`.
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300
 
 
 def _one_of(*allowed: Any) -> _Check:
@@ -332,11 +333,15 @@ def ledger(folder: str | Path = "figures/data") -> tuple[Row, ...]:
     claims = load_claims()
     paths = {c.record: folder / f"{c.record}.json" for c in claims if c.record}
     records = {name: _read(path) for name, path in paths.items() if path.is_file()}
-    return tuple(_row(claim, records) for claim in claims)
+    return tuple(_row(claim, records, folder) for claim in claims)
 
 
-def _row(claim: Claim, records: Mapping[str, Mapping[str, Any]]) -> Row:
-    measured, reason = _find(claim, records)
+def _row(claim: Claim, records: Mapping[str, Mapping[str, Any]], folder: Path) -> Row:
+    try:
+        measured, reason = _find(claim, records)
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        path = folder / f"{claim.record}.json"
+        raise RagftError(f"{path}: is no record ({error}); write it anew.") from error
     return Row(claim, measured, verdict(claim, measured), claim.why or reason)
 
 
@@ -344,7 +349,7 @@ def _read(path: Path) -> Mapping[str, Any]:
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
         return {name: record[name] for name in ("date", "profile", "parameters", "results")}
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise RagftError(f"{path}: is no record ({error}); write it anew.") from error
 
 

@@ -11,6 +11,7 @@ import hashlib
 import json
 import math
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -22,6 +23,9 @@ from typing import Any
 from ragft.types import RagftError
 
 MANIFEST = "manifest.json"
+_HALVES = re.compile("[\ud800-\udfff]")
+SEAL = "sha256"
+"""Key of a sealed file's own hash."""
 
 
 def plain(value: Any) -> Any:
@@ -59,8 +63,12 @@ def plain(value: Any) -> Any:
 
 
 def to_json(value: Any, indent: int | None = 2) -> str:
-    """Return JSON text of `plain(value)`, keys in their own order, ending in a newline."""
-    return json.dumps(plain(value), indent=indent, ensure_ascii=False, allow_nan=False) + "\n"
+    """Return JSON text of `plain(value)`, keys in their own order, ending in a newline.
+
+    Half a character, which a text read from JSON may hold and UTF-8 may not, stays escaped.
+    """
+    text = json.dumps(plain(value), indent=indent, ensure_ascii=False, allow_nan=False)
+    return _HALVES.sub(_escaped, text) + "\n"
 
 
 def sha256_json(value: Any) -> str:
@@ -68,7 +76,45 @@ def sha256_json(value: Any) -> str:
     text = json.dumps(
         plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
     )
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(_HALVES.sub(_escaped, text).encode()).hexdigest()
+
+
+def _escaped(half: re.Match[str]) -> str:
+    return f"\\u{ord(half[0]):04x}"
+
+
+def sealed_json(value: Mapping[str, Any]) -> str:
+    """Return JSON text of a mapping that carries, under 'sha256', the hash of all the rest.
+
+    For lists and notes that people read too and that have no folder of their own to seal: a
+    turned bit may leave them valid JSON that says something else.
+    """
+    said = plain(value)
+    return to_json({**said, SEAL: sha256_json(said)})
+
+
+def read_sealed(path: str | Path, advice: str) -> dict[str, Any]:
+    """Return what `sealed_json` wrote into a file, without the hash.
+
+    Parameters
+    ----------
+    path : str or Path
+    advice : str
+        What to do about a damaged one, for the message.
+
+    Raises
+    ------
+    RagftError
+        It cannot be read, or is not what was written; names the file.
+    """
+    try:
+        found = dict(json.loads(Path(path).read_text(encoding="utf-8")))
+        whole = found.pop(SEAL) == sha256_json(found)
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, RagftError) as error:
+        raise RagftError(f"{path}: missing or damaged; {advice}") from error
+    if not whole:
+        raise RagftError(f"{path}: is not the file that was written; {advice}")
+    return found
 
 
 def sha256_file(path: str | Path) -> str:
@@ -200,10 +246,11 @@ def check_folder(folder: str | Path, advice: str | None = None) -> Path:
     try:
         expected = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["sha256"]
         expected = dict(expected)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        there = {name: (folder / name).is_file() for name in expected}
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise RagftError(f"{folder / MANIFEST}: missing or damaged; {advice}") from error
-    for name in expected:
-        if not (folder / name).is_file():
+    for name, is_file in there.items():
+        if not is_file:
             raise RagftError(f"{folder / name}: is in the manifest but missing; {advice}")
     for name, found in _sums(folder).items():
         if expected.get(name) != found:

@@ -23,6 +23,7 @@ ADAPTER_CARD = "ragft_adapter.json"
 """File that makes a folder an adapter of ragft: hash of its base, settings, what it cost."""
 
 _HASH_CACHE_FROM = 64 * 2**20  # smaller weights are hashed in full each time, so a flip is seen
+_PICKLES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt")
 _HUB_FILES = ["*.safetensors", "*.json", "*.model", "*.txt", "*.jinja"]
 
 
@@ -75,7 +76,29 @@ def locate(model: str | os.PathLike[str]) -> Path:
         if not any((folder / choice).is_file() for choice in name.split("|")):
             raise RagftError(f"{folder}: no {name.split('|')[0]}: not a whole model folder")
     weight_files(folder)
+    _refuse_code(folder)
     return folder
+
+
+def _refuse_code(folder: Path) -> None:
+    """Refuse a model that transformers knows only by code that lies in its folder."""
+    path = folder / "config.json"
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise RagftError(
+            f"{path}: cannot be read ({error}); copy the model folder again"
+        ) from error
+    if not isinstance(config, dict):
+        raise RagftError(f"{path}: cannot be read (no JSON object); copy the model folder again")
+    if "auto_map" in config:
+        from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
+
+        if config.get("model_type") not in CONFIG_MAPPING_NAMES:
+            raise RagftError(
+                f"{path}: asks for code of its own (auto_map), and ragft runs none that lies in a "
+                "model folder; choose a model of an architecture that transformers has"
+            )
 
 
 def _download(name: str) -> Path:
@@ -102,13 +125,36 @@ def weight_files(folder: Path) -> list[Path]:
     """
     index = folder / "model.safetensors.index.json"
     if index.is_file():
-        names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+        names = _named_by(index)
     else:
         names = sorted(path.name for path in folder.glob("*.safetensors")) or ["model.safetensors"]
     for name in names:
         if not (folder / name).is_file():
-            raise RagftError(f"{folder}: no {name}: weights are read from safetensors only")
+            left = ", ".join(path.name for path in pickled(folder))
+            beside = (
+                f" ({left}: pickled, loading it would run code that lies in it)" if left else ""
+            )
+            raise RagftError(f"{folder}: no {name}{beside}: weights are read from safetensors only")
     return [folder / name for name in names]
+
+
+def _named_by(index: Path) -> list[str]:
+    """Return the files that an index of weights names, sorted."""
+    try:
+        names = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+        fits = all(Path(name).name == name and name.endswith(".safetensors") for name in names)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise RagftError(
+            f"{index}: cannot be read ({type(error).__name__} {error}); copy the model folder again"
+        ) from error
+    if not names or not fits:
+        raise RagftError(f"{index}: names files that are no safetensors of its own folder")
+    return sorted(names)
+
+
+def pickled(folder: Path) -> list[Path]:
+    """Return the files of a folder that hold pickled weights, sorted by name."""
+    return sorted(path for path in folder.glob("*") if path.suffix.lower() in _PICKLES)
 
 
 def weights_hash(folder: Path) -> str:
@@ -131,10 +177,10 @@ def _file_hash(path: Path) -> str:
         return files.sha256_file(path)
     key = f"{path.resolve()}:{stat.st_size}:{stat.st_mtime_ns}"
     cache = runtime.cache_dir() / "weights" / f"{hashlib.sha256(key.encode()).hexdigest()}.json"
-    with suppress(OSError, ValueError, KeyError):
-        return json.loads(cache.read_text(encoding="utf-8"))["sha256"]
+    with suppress(RagftError, KeyError):
+        return files.read_sealed(cache, "it is written anew.")["hash"]
     value = files.sha256_file(path)
-    files.atomic_write(cache, files.to_json({"file": key, "sha256": value}))
+    files.atomic_write(cache, files.sealed_json({"file": key, "hash": value}))
     return value
 
 
@@ -150,7 +196,14 @@ def read_card(adapter: str | os.PathLike[str]) -> dict[str, Any]:
     if not path.is_file():
         raise RagftError(f"{adapter}: no {ADAPTER_CARD}: not an adapter made by ragft")
     files.check_folder(path.parent)
-    return json.loads(path.read_text(encoding="utf-8"))
+    for left in pickled(path.parent):
+        raise RagftError(f"{left}: pickled weights, which are never loaded: no adapter of ragft's")
+    try:
+        card = json.loads(path.read_text(encoding="utf-8"))
+        str(card["settings"]["base_hash"] + card["settings"]["method"]), dict(card["measured"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise RagftError(f"{path}: no card of an adapter; train it again") from error
+    return card
 
 
 def check_base(adapter: str | os.PathLike[str], card: dict[str, Any], base_hash: str) -> None:

@@ -15,7 +15,8 @@ import io
 import json
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -173,14 +174,17 @@ class Records:
             Called with an empty folder to write into.
         """
         folder = self.folder / "built" / key[:KEY_SHOWN]
-        with locked(self.folder / "built" / ".locks" / key[:KEY_SHOWN]):
-            if not folder.exists():
-                build_folder(folder, build)
+        if not folder.exists():  # it appears whole: reading one needs no lock, nor a right to write
+            with locked(self.folder / "built" / ".locks" / key[:KEY_SHOWN]):
+                if not folder.exists():
+                    build_folder(folder, build)
         return check_folder(folder)
 
     def _cell(self, key: str, compute: Callable) -> tuple[pd.DataFrame, dict[str, Any]]:
         """Return a cell's frame and everything kept beside it."""
         folder = self.folder / "cells" / key[:KEY_SHOWN]
+        if folder.exists():
+            return _read(folder, "frame.parquet", "meta.json", key)
         with locked(self.folder / "cells" / ".locks" / key[:KEY_SHOWN]):
             if not folder.exists():
                 start = time.perf_counter()
@@ -333,10 +337,26 @@ def _read(folder: Path, table: str, text: str, key: str | None) -> tuple[pd.Data
     for name in (table, text):
         if not (folder / name).is_file():
             raise RagftError(f"{folder / name}: missing; delete the folder {folder} and run again.")
-    values = json.loads((folder / text).read_text(encoding="utf-8"))
-    if key is not None and values["key"] != key:
+    with _parsing(folder / text):
+        values = json.loads((folder / text).read_text(encoding="utf-8"))
+        found = values["key"]
+    if key is not None and found != key:
         raise RagftError(f"{folder / text}: belongs to another key; delete the folder {folder}.")
-    return pd.read_parquet(folder / table, engine="pyarrow"), values
+    with _parsing(folder / table):
+        return pd.read_parquet(folder / table, engine="pyarrow"), values
+
+
+@contextmanager
+def _parsing(path: Path) -> Iterator[None]:
+    """Name a file that fits its manifest and is none of its kind: ragft did not write it."""
+    try:
+        yield
+    except Exception as error:  # whatever the libraries that read it are led to
+        words = " ".join(str(error).split())[:200]
+        raise RagftError(
+            f"{path}: cannot be read ({type(error).__name__} {words}); delete the folder "
+            f"{path.parent} and run again."
+        ) from error
 
 
 def _now() -> str:

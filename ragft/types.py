@@ -24,6 +24,10 @@ class RagftError(Exception):
     """An error a user can cause: the message names what was wrong and what to do."""
 
 
+class UnreachableError(RagftError):
+    """What is asked for lies outside this machine, and the way there is cut."""
+
+
 def holds_on(valid_from: date | None, valid_to: date | None, day: date) -> bool:
     """Tell whether a validity interval covers a day.
 

@@ -11,7 +11,6 @@ and for the page over the grid, which `report.grid` writes.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -23,7 +22,7 @@ from ragft.batch.plan import OWN, PlannedRun, read_grid
 from ragft.batch.pool import Engine, LocalWorkers, share
 from ragft.batch.runs import completion, depends_on, is_finished
 from ragft.batch.worker import Job
-from ragft.files import atomic_write, locked, to_json
+from ragft.files import atomic_write, locked, read_sealed, sealed_json
 from ragft.runtime import cpu_count, hardware
 from ragft.types import RagftError
 
@@ -91,7 +90,7 @@ def run_grid(
     busy = f"{out}: another batch works in this folder; wait for it, or choose another --out."
     with locked(out / ".locks" / "batch", busy=busy):
         batch = _Batch(out, runs, after or (lambda: None))
-        atomic_write(out / "grid.json", to_json(batch.asked()))
+        atomic_write(out / "grid.json", sealed_json(batch.asked()))
         waiting = batch.unfinished() if not force else runs
         if waiting:
             using = _engine(engine, address, jobs, len(runs))
@@ -198,10 +197,9 @@ class _Batch:
     def record(self, run: PlannedRun) -> dict[str, Any]:
         """Return a run's record; {} where there is none that can be read."""
         try:
-            found = json.loads((self.out / run.name / "record.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            return read_sealed(self.out / run.name / "record.json", "it is written anew.")
+        except RagftError:
             return {}
-        return found if isinstance(found, dict) else {}
 
     def _begun(self, run: PlannedRun) -> dict[str, Any]:
         """Return the record of a run that begins another attempt."""
@@ -223,4 +221,4 @@ class _Batch:
         }
 
     def _write(self, name: str, record: dict[str, Any]) -> None:
-        atomic_write(self.out / name / "record.json", to_json(record))
+        atomic_write(self.out / name / "record.json", sealed_json(record))

@@ -29,7 +29,7 @@ class Attempt:
     last: bool = False
     """Whether nothing more is tried: it worked, or all tries are used up."""
     status: str = "running"
-    """'running', 'ran', 'skipped' or 'failed'."""
+    """'running', 'ran', 'skipped', 'left out' or 'failed'."""
     seconds: float = 0.0
     error: str = ""
     origin: dict[str, Any] | None = None

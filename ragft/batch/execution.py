@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ragft.batch.parameters import read_notebook
-from ragft.types import RagftError
+from ragft.types import RagftError, UnreachableError
 
 if TYPE_CHECKING:
     from jupyter_client import AsyncKernelManager
@@ -45,7 +45,8 @@ def execute(
     Raises
     ------
     RagftError
-        If a cell fails, the kernel dies, or the notebook ends before its last cell.
+        If a cell fails, the kernel dies, or the notebook ends before its last cell;
+        `UnreachableError` where the cell needs what lies outside this machine.
     """
     import nbformat
     import papermill
@@ -76,7 +77,9 @@ def execute(
     except papermill.PapermillExecutionError as error:
         if error.ename == "KeyboardInterrupt":
             raise KeyboardInterrupt from error
-        raise RagftError(_failure(path, error.source, error.ename, error.evalue)) from error
+        # The kernel is another process: of its error only name and words come over.
+        kind = UnreachableError if error.ename == UnreachableError.__name__ else RagftError
+        raise kind(_failure(path, error.source, error.ename, error.evalue)) from error
     except (DeadKernelError, RuntimeError) as error:
         source = last[-1].source if last else ""
         raise RagftError(_failure(path, source, "the kernel died", str(error))) from error

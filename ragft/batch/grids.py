@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
-from ragft.files import atomic_write
+from ragft.files import SEAL, atomic_write, locked, read_sealed, sealed_json
 from ragft.types import RagftError
 
 LIST = Path("data", "full_grid.json")
@@ -26,12 +26,16 @@ def full_grids(figures: str | Path) -> dict[str, str]:
     path = Path(figures) / LIST
     if not path.exists():
         return {}
+    advice = "remove it, and the next full run writes it anew"
     try:
-        found = json.loads(path.read_text())
-        return {str(name): str(day) for name, day in found.items()}
-    except (OSError, ValueError, AttributeError) as error:
+        found = dict(json.loads(path.read_text(encoding="utf-8")))
+        if SEAL in found:
+            found = read_sealed(path, advice)
+        # One that was written before there was a seal, and that holds days, is as good.
+        return {str(name): date.fromisoformat(day).isoformat() for name, day in found.items()}
+    except (OSError, ValueError, TypeError, RecursionError) as error:
         raise RagftError(
-            f"{path}: not a list of notebooks with days ({error}); remove it"
+            f"{path}: not a list of notebooks with days ({error}); {advice}"
         ) from error
 
 
@@ -50,9 +54,11 @@ def place(figures: str | Path, notebook: str, full: bool) -> Path:
 
 def mark_full(figures: str | Path, notebook: str) -> None:
     """Write down that a notebook's pictures come from the full grid, as of today (UTC)."""
-    known = full_grids(figures)
-    if notebook not in known:
-        known[notebook] = datetime.now(UTC).date().isoformat()
-        path = Path(figures) / LIST
-        path.parent.mkdir(parents=True, exist_ok=True)
-        atomic_write(path, json.dumps(dict(sorted(known.items())), indent=2) + "\n")
+    path = Path(figures) / LIST
+    if notebook in full_grids(figures):
+        return
+    with locked(path.with_name(f".{path.name}.lock")):  # two runs may end at once
+        known = full_grids(figures)
+        if notebook not in known:
+            known[notebook] = datetime.now(UTC).date().isoformat()
+            atomic_write(path, sealed_json(dict(sorted(known.items()))))

@@ -57,11 +57,17 @@ def read_notebook(path: str | Path) -> NotebookNode:
     if not Path(path).is_file():
         raise RagftError(f"{path}: there is no such notebook.")
     try:
-        return nbformat.read(path, as_version=4)
-    except (nbformat.reader.NotJSONError, nbformat.ValidationError, AttributeError) as error:
-        raise RagftError(f"{path}: not a Jupyter notebook ({str(error)[:80]}).") from error
+        notebook = nbformat.read(path, as_version=4)
+        for cell in notebook.cells:
+            if not all(isinstance(cell[name], str) for name in ("cell_type", "source")):
+                raise TypeError("a cell without a type or a text")
+            if not isinstance(cell["metadata"].get("tags", []), list):
+                raise TypeError("tags that are no list")
+        return notebook
     except (OSError, UnicodeDecodeError) as error:
         raise RagftError(f"{path}: cannot be read ({error}).") from error
+    except Exception as error:  # whatever nbformat is led to by JSON that is no notebook
+        raise RagftError(f"{path}: not a Jupyter notebook ({str(error)[:80]}).") from error
 
 
 def read_parameters(path: str | Path) -> dict[str, Parameter]:
@@ -82,8 +88,8 @@ def read_parameters(path: str | Path) -> dict[str, Parameter]:
         raise RagftError(f"{path}: {len(cells)} code cells are tagged 'parameters', not one.")
     try:
         return _parse_cell(cells[0].source)
-    except SyntaxError as error:
-        raise RagftError(f"{path}: the parameters cell is no Python ({error.msg}).") from error
+    except (SyntaxError, RecursionError, MemoryError) as error:  # the latter: nested too deeply
+        raise RagftError(f"{path}: the parameters cell is no Python ({error}).") from error
     except ValueError as error:
         raise RagftError(f"{path}: the parameters cell holds {error}") from error
 
@@ -143,7 +149,7 @@ def check_parameters(path: str | Path, values: Mapping[str, Any]) -> dict[str, A
             raise RagftError(f"{path} has no parameter {name!r}. {listing}")
         try:
             checked[name] = _convert(known[name], value)
-        except (ValueError, SyntaxError) as error:
+        except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError) as error:
             problem = f"the parameter {name!r} must be {known[name].wanted}, not {value!r}"
             raise RagftError(f"{path}: {problem}. {listing}") from error
     return checked

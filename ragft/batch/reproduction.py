@@ -25,8 +25,9 @@ from ragft.batch.runs import (
     run_notebook,
 )
 from ragft.batch.worker import Job
+from ragft.files import locked
 from ragft.runtime import cpu_count
-from ragft.types import RagftError
+from ragft.types import RagftError, UnreachableError
 
 TOGETHER, EACH = 2, 2
 """Notebooks at once, where nothing is asked for, and the cores that each then has. On two cores
@@ -57,6 +58,9 @@ def reproduce(
     jobs: int | None = 1,
 ) -> list[NotebookRun]:
     """Run the numbered notebooks; a failure does not stop the others.
+
+    A notebook that needs an index of packages where none can be reached, and whose releases are
+    not in the cache, is left out with that reason, which is no failure.
 
     Every notebook has a parameter `profile`; `results`, `figures` (folders, as absolute paths) and
     those in `parameters` are given to the notebooks that have them. All of them are checked before
@@ -144,9 +148,15 @@ def _attempt(one: _Planned, force: bool, progress: bool) -> NotebookRun:
     """Run a notebook and turn its failure into a line of the table."""
     began, told = time.monotonic(), {"force": force, "progress": progress}
     try:
-        return run_notebook(one.path, one.out, one.values, products=one.figures, **told)
+        with locked(_lock(one.out)):  # a second call in the same folder waits, and finds it done
+            return run_notebook(one.path, one.out, one.values, products=one.figures, **told)
     except RagftError as error:
-        return NotebookRun(one.path.stem, "failed", time.monotonic() - began, one.out, str(error))
+        status = "left out" if isinstance(error, UnreachableError) else "failed"
+        return NotebookRun(one.path.stem, status, time.monotonic() - began, one.out, str(error))
+
+
+def _lock(out: Path) -> Path:
+    return out.resolve().parent / ".locks" / out.stem
 
 
 def _side_by_side(
@@ -185,12 +195,12 @@ def _job(one: _Planned, force: bool) -> Job:
         out=str(folder / one.out.name),
         parameters=one.values,
         products=str(one.figures),
-        lock=str(folder / ".locks" / one.path.stem),
+        lock=str(_lock(one.out)),
         log=str(folder / f"{one.path.stem}.log"),
         force=force,
     )
 
 
 def _mark(one: _Planned, run: NotebookRun, figures: str | Path) -> None:
-    if one.values.get("full") and run.status != "failed":
+    if one.values.get("full") and run.status in ("ran", "skipped"):
         grids.mark_full(figures, one.path.stem)

@@ -7,7 +7,6 @@ was killed.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from typing import Any
 
 from ragft.batch.execution import execute
 from ragft.batch.parameters import check_parameters, read_notebook
-from ragft.files import atomic_write, sha256_file, sha256_json
+from ragft.files import atomic_write, read_sealed, sealed_json, sha256_file, sha256_json
 from ragft.types import RagftError
 
 LIBRARY_FILES = (".py", ".yaml", ".json", ".safetensors")
@@ -29,7 +28,8 @@ class NotebookRun:
 
     name: str
     status: str
-    """'ran', 'skipped' (it was finished) or 'failed'."""
+    """'ran', 'skipped' (it was finished), 'left out' (it needs what cannot be reached from here,
+    such as an index of packages; `error` says what) or 'failed'."""
     seconds: float
     """Wall time of this call; 0 where it was skipped."""
     path: Path
@@ -111,14 +111,14 @@ def run_notebook(
     atomic_write(out, executed)
     hashes = {str(file): sha256_file(file) for file in (out.resolve(), *_products(path, products))}
     note = {"inputs": inputs, "parameters": checked, "files": hashes, "seconds": seconds}
-    atomic_write(_record(out), json.dumps(note, indent=2))
+    atomic_write(_record(out), sealed_json(note))
     return NotebookRun(path.stem, "ran", seconds, out)
 
 
 def table(runs: Sequence[NotebookRun]) -> str:
     """Return one line a notebook, with the errors below; '' for no runs."""
     width = max((len(run.name) for run in runs), default=0)
-    lines = [f"{run.name:<{width}}  {run.status:<7}  {run.seconds:7.1f} s" for run in runs]
+    lines = [f"{run.name:<{width}}  {run.status:<8}  {run.seconds:7.1f} s" for run in runs]
     errors = [f"\n{run.error}" for run in runs if run.error]
     return "\n".join(lines + errors)
 
@@ -163,12 +163,11 @@ def is_finished(basis: list[Any], parameters: Mapping[str, Any], out: str | Path
 
 
 def completion(out: str | Path) -> dict[str, Any]:
-    """Return the completion record beside an executed notebook; {} where there is none."""
+    """Return the completion record beside an executed notebook; {} where there is no whole one."""
     try:
-        note = json.loads(_record(Path(out)).read_text())
-    except (OSError, ValueError):
+        return read_sealed(_record(Path(out)), "the notebook is run again.")
+    except RagftError:
         return {}
-    return note if isinstance(note, dict) else {}
 
 
 def _record(out: Path) -> Path:

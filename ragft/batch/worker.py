@@ -19,7 +19,7 @@ from typing import Any
 from ragft.batch import execution
 from ragft.batch.runs import completion, run_notebook
 from ragft.records import provenance
-from ragft.types import RagftError
+from ragft.types import RagftError, UnreachableError
 
 Tell = Callable[[dict[str, Any]], None]
 """Takes a message: its `kind` is 'started', 'waiting', 'cells' or 'ended'."""
@@ -61,8 +61,8 @@ def environment(threads: int | None) -> dict[str, str]:
 def work(job: Job, tell: Tell) -> None:
     """Run a job's notebook unless it is finished, and tell how it went; raises nothing.
 
-    The last message is of kind 'ended': `status` ('ran', 'skipped' or 'failed'), `seconds` that
-    the finished run took (0 where it failed), and `error`, '' without one.
+    The last message is of kind 'ended': `status` ('ran', 'skipped', 'left out' or 'failed'),
+    `seconds` that the finished run took (0 where there is none), and `error`, '' without one.
     """
     ended = {"kind": "ended", "status": "failed", "seconds": 0.0, "error": ""}
     try:
@@ -78,6 +78,8 @@ def work(job: Job, tell: Tell) -> None:
             )
         seconds = completion(job.out).get("seconds", run.seconds)
         tell(ended | {"status": run.status, "seconds": seconds})
+    except UnreachableError as error:
+        tell(ended | {"status": "left out", "error": str(error)})
     except RagftError as error:
         tell(ended | {"error": str(error)})
     except KeyboardInterrupt:

@@ -22,7 +22,7 @@ from packaging.version import Version
 from ragft.corpora import wheels
 from ragft.corpora.jsonl import parse_day
 from ragft.corpora.signatures import Entry, public_api
-from ragft.files import atomic_write, sha256_file
+from ragft.files import atomic_write, read_sealed, sealed_json, sha256_file
 from ragft.runtime import cache_dir
 from ragft.types import RagftError
 
@@ -144,7 +144,8 @@ def _read_all(name: str, versions: list[str], folder: Path, named: bool) -> Iter
         except wheels.NoWheelError as error:
             if named:
                 raise
-            atomic_write(without, str(error))
+            if not without.exists():
+                atomic_write(without, str(error))
             warnings.warn(f"{error} It is left out.", RuntimeWarning, stacklevel=4)
         else:
             yield release
@@ -210,7 +211,7 @@ def _load(path: Path) -> Release:
         body = json.loads(text)
         api = {key: Entry(**entry) for key, entry in body.pop("api").items()}
         return Release(**body | {"api": api, "day": parse_day(body["day"], str(path))})
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise RagftError(
             f"{path}: the kept release is damaged ({error}); delete the file to fetch it again."
         ) from error
@@ -219,7 +220,8 @@ def _load(path: Path) -> Release:
 def _listed(name: str, folder: Path) -> list[str]:
     """Final releases, from pip or from the list kept after the last time."""
     kept = folder / "versions.json"
-    if kept.exists() and time.time() - kept.stat().st_mtime < LIST_SECONDS:
+    # A day in the future is one of a clock that was put right since: it says nothing.
+    if kept.exists() and 0 <= time.time() - kept.stat().st_mtime < LIST_SECONDS:
         return _kept_list(kept)
     try:
         listed = wheels.available_versions(name)
@@ -227,15 +229,16 @@ def _listed(name: str, folder: Path) -> list[str]:
         if kept.exists():
             return _kept_list(kept)
         raise
-    atomic_write(kept, json.dumps(listed))
+    atomic_write(kept, sealed_json({"versions": listed}))
     return listed
 
 
 def _kept_list(path: Path) -> list[str]:
+    advice = "delete the file, and pip is asked again."
     try:
-        return [str(Version(version)) for version in json.loads(path.read_text())]
-    except (OSError, ValueError, TypeError) as error:
-        raise RagftError(f"{path}: damaged ({error}); delete the file.") from error
+        return [str(Version(version)) for version in read_sealed(path, advice)["versions"]]
+    except (KeyError, ValueError, TypeError) as error:
+        raise RagftError(f"{path}: damaged ({error}); {advice}") from error
 
 
 def _warn_of_skipped(releases: Iterable[Release]) -> None:

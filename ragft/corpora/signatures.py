@@ -62,7 +62,8 @@ def public_api(sources: Mapping[str, bytes]) -> tuple[dict[str, Entry], int]:
     api : dict of str to Entry
         By qualified public name, sorted.
     skipped : int
-        Modules that this Python cannot parse (syntax of another Python, broken text).
+        Modules that this Python cannot parse (syntax of another Python, broken text), and
+        definitions nested too deeply to be written down.
     """
     modules, skipped = {}, 0
     for path, source in sources.items():
@@ -73,7 +74,12 @@ def public_api(sources: Mapping[str, bytes]) -> tuple[dict[str, Entry], int]:
             module = _module(path, tree)
             modules[module.name] = module
     package = _Package(modules)
-    api = {path: package.entry(path, *where) for path, where in package.public_paths().items()}
+    api = {}
+    for path, where in package.public_paths().items():
+        try:
+            api[path] = package.entry(path, *where)
+        except RecursionError:  # a default nested a thousand deep: no value anybody asks for
+            skipped += 1
     return dict(sorted(api.items())), skipped
 
 

@@ -18,7 +18,7 @@ from urllib.parse import unquote
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 from packaging.version import InvalidVersion, Version
 
-from ragft.types import RagftError
+from ragft.types import RagftError, UnreachableError
 
 PYTHONS = (*(f"3.{minor}" for minor in range(5, 15)), "2.7")
 """Interpreters whose wheels are asked for, since those of old releases do not fit the running one.
@@ -35,6 +35,10 @@ PLATFORMS = (
 
 MODULE_BYTES = 4_000_000
 """A larger module is no source text written by people; it is left unread."""
+
+SOURCE_BYTES = 512_000_000
+"""The source text of all modules of a wheel; what claims more is no package (that of PyTorch has
+a tenth of it), but made to fill the memory of whoever reads it."""
 
 _SKIPPED = {
     *("tests", "test", "testdata", "conftest", "setup", "benchmarks", "examples"),
@@ -103,7 +107,7 @@ def _pip(*arguments: str) -> tuple[bool, str]:
 
 def _raise_if_offline(output: str, what: str) -> None:
     if _OFFLINE.search(output):
-        raise RagftError(
+        raise UnreachableError(
             f"{what}: pip reached no package index. Is there a network? Releases fetched before "
             "can be named (NAME==V1,V2) and are read from the cache."
         )
@@ -243,12 +247,20 @@ def read_wheel(path: Path) -> tuple[dict[str, bytes], list[datetime]]:
     Raises
     ------
     RagftError
-        The file is not a zip archive, or it is damaged.
+        The file is not a zip archive, it is damaged, or it would unpack to more than
+        `SOURCE_BYTES`.
     """
     try:
         with zipfile.ZipFile(path) as archive:
             entries = archive.infolist()
             wanted = [e for e in entries if _is_module(e.filename) and e.file_size <= MODULE_BYTES]
+            total = sum(entry.file_size for entry in wanted)
+            if total > SOURCE_BYTES:
+                raise RagftError(
+                    f"the wheel {path.name} would unpack to {total / 1e6:,.0f} MB of source text, "
+                    f"more than {SOURCE_BYTES / 1e6:,.0f}; it is not read."
+                )
+            # No more is unpacked of an entry than its size says, whatever is packed in it.
             sources = {entry.filename: archive.read(entry) for entry in wanted}
     except (zipfile.BadZipFile, zipfile.LargeZipFile, EOFError, NotImplementedError) as error:
         raise RagftError(f"the wheel {path.name} is not a readable zip file: {error}.") from error

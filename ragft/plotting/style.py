@@ -5,6 +5,7 @@ No data is drawn here, and matplotlib's settings are only ever changed within `s
 
 from __future__ import annotations
 
+import io
 import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ragft.files import atomic_write
 from ragft.types import RagftError
 
 if TYPE_CHECKING:
@@ -206,13 +208,10 @@ def save(figure: Figure, path: str | Path) -> Path:
     """Write a figure; the same figure gives the same bytes."""
     import matplotlib as mpl
 
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
+    drawn = io.BytesIO()
     with mpl.rc_context(RC):
-        figure.savefig(part, format="png", metadata={"Software": None})
-    part.replace(path)
-    return path
+        figure.savefig(drawn, format="png", metadata={"Software": None})
+    return atomic_write(path, drawn.getvalue())
 
 
 def caption(figure: Figure, text: str) -> None:

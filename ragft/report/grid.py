@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ragft.files import read_sealed
 from ragft.report.explanations import printable
 from ragft.report.text import columns, number, percent
 from ragft.types import RagftError
@@ -51,7 +52,7 @@ def read_runs(folder: str | Path) -> list[dict[str, Any]]:
         If the folder has no `grid.json` that can be read.
     """
     folder = Path(folder)
-    asked = _json(folder / "grid.json").get("runs")
+    asked = _whole(folder / "grid.json").get("runs")
     if not isinstance(asked, list) or not all(_fits(run, ASKED) for run in asked):
         raise RagftError(f"{folder / 'grid.json'}: missing or damaged; run the batch again.")
     runs = []
@@ -152,12 +153,20 @@ def _kept(path: Path) -> dict[str, Any]:
     """Return a run's record; what is no record has a status that says so."""
     if not path.exists():
         return {"status": "waiting"}
-    found = _json(path)
+    found = _whole(path)
     return found if _fits(found, KEPT) else {"status": "record damaged"}
 
 
 def _fits(found: Any, kinds: Mapping[str, type | tuple[type, ...]]) -> bool:
     return isinstance(found, dict) and all(isinstance(found.get(k), v) for k, v in kinds.items())
+
+
+def _whole(path: Path) -> dict[str, Any]:
+    """Return what a sealed file holds; {} where it is missing or damaged."""
+    try:
+        return read_sealed(path, "run the batch again.")
+    except RagftError:
+        return {}
 
 
 def _json(path: Path) -> dict[str, Any]:

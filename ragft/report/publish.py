@@ -38,9 +38,7 @@ def keep(record: Mapping[str, Any], folder: str | Path, name: str) -> Path:
     """Write a record as `data/NAME.json` in a folder of figures; return its path."""
     from ragft.records import atomic_write, to_json
 
-    data = Path(folder) / "data"
-    data.mkdir(parents=True, exist_ok=True)
-    return atomic_write(data / f"{name}.json", to_json(record))
+    return atomic_write(Path(folder) / "data" / f"{name}.json", to_json(record))
 
 
 def model_line(record: Mapping[str, Any]) -> str:

@@ -15,7 +15,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ragft.files import build_folder, locked
+from ragft.files import build_folder, check_folder, locked
 from ragft.runtime import cache_dir
 from ragft.types import RagftError
 
@@ -131,10 +131,11 @@ def lower_half(model: str | Path = "auto") -> Path:
     """
     whole = model_folder(model)
     folder = cache_dir() / "embedding_models" / f"{model_hash(whole)[:16]}-lower-half"
-    with locked(folder.with_name(f".{folder.name}.lock")):
-        if not folder.is_dir():
-            build_folder(folder, lambda temporary: _cut(whole, temporary))
-    return folder
+    if not folder.is_dir():
+        with locked(folder.with_name(f".{folder.name}.lock")):
+            if not folder.is_dir():
+                build_folder(folder, lambda temporary: _cut(whole, temporary))
+    return check_folder(folder)
 
 
 def _cut(whole: Path, out: Path) -> None:

@@ -78,19 +78,18 @@ def keep(
     for number, pair in enumerate(pairs):
         if not all(text.strip() for text in (pair.query, *texts_of(pair))):
             raise RagftError(f"tuning: pair {number} has an empty text")
-    with files.locked(out.with_name(f".{out.name}.lock")):
-        if not out.exists():
-            with _random_state():
-                return files.build_folder(out, train)
-        files.check_folder(out)
-        try:
-            found = json.loads((out / SETTINGS).read_text("utf-8"))["settings"]
-        except (OSError, ValueError, KeyError, TypeError):
-            found = None
-        if found != files.plain(settings):
-            raise RagftError(
-                f"{out}: holds a model of other pairs or settings; choose another folder"
-            )
+    if not out.exists():
+        with files.locked(out.with_name(f".{out.name}.lock")):
+            if not out.exists():
+                with _random_state():
+                    return files.build_folder(out, train)
+    files.check_folder(out)
+    try:
+        found = json.loads((out / SETTINGS).read_text("utf-8"))["settings"]
+    except (OSError, ValueError, KeyError, TypeError):
+        found = None
+    if found != files.plain(settings):
+        raise RagftError(f"{out}: holds a model of other pairs or settings; choose another folder")
     return out
 
 

@@ -10,7 +10,7 @@ import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -68,16 +68,35 @@ def read_list(folder: Path) -> Listing:
     try:
         held = json.loads(path.read_text("utf-8"))
         said, seal = dict(held["index"]), held["sha256"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        found = files.sha256_json(said)
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, RagftError) as error:
         raise RagftError(f"{path}: is damaged; {advice(folder)}") from error
-    if seal != files.sha256_json(said):
+    if seal != found:
         raise RagftError(f"{path}: is not the list that was written; {advice(folder)}")
     if said.get("format") != FORMAT:
         raise RagftError(
             f"{path}: has format {said.get('format')!r}, and this version of ragft reads {FORMAT}; "
             f"{advice(folder)}"
         )
-    return Listing(**said)
+    listing = _listing(said)
+    if listing is None:
+        raise RagftError(f"{path}: is no list of an index; {advice(folder)}")
+    return listing
+
+
+def _listing(said: Mapping[str, Any]) -> Listing | None:
+    """Return a list whose fields have their types; None where one has not.
+
+    A name that is no folder's own ('../elsewhere') is refused: what it leads to is no part.
+    """
+    try:
+        listing = Listing(**said)
+        plain = Listing("", "")
+        kinds = {f.name: type(getattr(plain, f.name)) for f in fields(Listing)}
+        fits = all(type(getattr(listing, name)) is kind for name, kind in kinds.items())
+        return listing if fits and all(map(_OURS.fullmatch, listing.folders)) else None
+    except TypeError:
+        return None
 
 
 def write_list(folder: Path, listing: Listing) -> None:

@@ -16,7 +16,7 @@ Readers need no lock. Of two writers the second is told, while the first writes 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
@@ -307,13 +307,33 @@ def _read_listed(folder: Path, listing: Listing) -> _Held:
         advice = lists.advice(folder)
         return [stored.check_sealed(folder / name, seal, advice) for name, seal in named.items()]
 
-    parts = tuple(stored.read_part(path) for path in checked(listing.parts))
-    words = [stored.read_bm25(path, listing.passages) for path in checked(listing.words)]
+    def read(one: Callable[[Path], Any], named: Mapping[str, str]) -> list[Any]:
+        return [_read_one(one, path, lists.advice(folder)) for path in checked(named)]
+
+    parts = tuple(read(stored.read_part, listing.parts))
+    total = sum(len(part.vectors) for part in parts)
+    for name, part in zip(listing.parts, parts, strict=True):
+        if not part.fits(total, listing.retriever != "bm25"):
+            raise RagftError(
+                f"{folder / name}: its files do not go together; {lists.advice(folder)}"
+            )
+    words = read(lambda path: stored.read_bm25(path, listing.passages), listing.words)
     near = []
     if find_spec("faiss"):
         about = listing.approximate
-        near = [stored.read_neighbours(path, about) for path in checked(listing.neighbours)]
+        near = read(lambda path: stored.read_neighbours(path, about), listing.neighbours)
     return _Held(folder, listing, parts, next(iter(words), None), next(iter(near), None))
+
+
+def _read_one(read: Callable[[Path], Any], folder: Path, advice: str) -> Any:
+    """Read a folder whose seals fit; name it where its files are none that ragft wrote."""
+    try:
+        return read(folder)
+    except Exception as error:  # whatever numpy, faiss and JSON are led to
+        words = " ".join(str(error).split())[:200]
+        raise RagftError(
+            f"{folder}: cannot be read ({type(error).__name__} {words}); {advice}"
+        ) from error
 
 
 def _whole_part(index: HybridIndex, folder: Path, rows: np.ndarray) -> dict[str, str]:

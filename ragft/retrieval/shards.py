@@ -268,7 +268,8 @@ def _read_list(folder: Path, expected: str | None) -> dict[str, Any]:
         known, about["shards"] = about["format"], dict(about["shards"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RagftError(
-            f"{path}: missing or damaged ({error}); write the shards again."
+            f"{path}: missing or damaged ({error}); delete the folder {folder} and write the "
+            "shards again."
         ) from error
     if known != FORMAT:
         raise RagftError(f"{path}: has format {known!r}, not {FORMAT}; write the shards again.")
@@ -277,11 +278,16 @@ def _read_list(folder: Path, expected: str | None) -> dict[str, Any]:
 
 def _read(folder: Path, name: str, manifest: str) -> Shard:
     """Read one shard, its files compared with their manifest first."""
-    stored.check_sealed(folder, manifest, "the shard is refused; write the shards again.")
-    return Shard(
-        name,
-        np.load(folder / "positions.npy", allow_pickle=False),
-        stored.read_passages(folder / stored.PASSAGES),
-        np.load(folder / stored.VECTORS, mmap_mode="c", allow_pickle=False),
-        stored.read_postings(folder),
-    )
+    advice = f"delete the folder {folder.parent} and write the shards again."
+    stored.check_sealed(folder, manifest, advice)
+    try:
+        passages = stored.read_passages(folder / stored.PASSAGES)
+        return Shard(
+            name,
+            np.load(folder / "positions.npy", allow_pickle=False),
+            passages,
+            np.load(folder / stored.VECTORS, mmap_mode="c", allow_pickle=False),
+            stored.read_postings(folder, len(passages)),
+        )
+    except Exception as error:  # whatever numpy and JSON are led to by files that only fit a seal
+        raise RagftError(f"{folder}: cannot be read ({error}); {advice}") from error

@@ -38,6 +38,17 @@ class Part:
     vectors: np.ndarray
     """Those of texts that had none before; float32 of shape (n, d), mapped from the file."""
 
+    def fits(self, total: int, dense: bool) -> bool:
+        """Tell whether the fields go together, in an index of so many vectors in all."""
+        rows, vectors = self.rows, self.vectors
+        if vectors.ndim != 2 or vectors.dtype != np.float32:
+            return False
+        if rows.ndim != 1 or not np.issubdtype(rows.dtype, np.integer):
+            return False
+        in_range = not len(rows) or (rows.min() >= 0 and rows.max() < total)
+        named = all(isinstance(name, str) for name in self.gone)
+        return bool(in_range and named and (not dense or len(rows) == len(self.passages)))
+
 
 def write_part(
     out: Path,
@@ -106,16 +117,23 @@ def write_postings(out: Path, postings: Postings) -> None:
     np.savez(out / POSTINGS, **arrays)
 
 
-def read_postings(folder: Path) -> Postings:
-    """Read what `write_postings` wrote."""
+def read_postings(folder: Path, documents: int) -> Postings:
+    """Read what `write_postings` wrote of so many documents; a ValueError where it is none."""
     with np.load(folder / POSTINGS, allow_pickle=False) as arrays:
         found = {name: arrays[name] for name in ("data", "indices", "indptr")}
-    return Postings(json.loads((folder / WORDS).read_text("utf-8")), **found)
+    words = dict(json.loads((folder / WORDS).read_text("utf-8")))
+    indices, starts = found["indices"], found["indptr"]
+    ends = len(starts) and starts[0] == 0 and starts[-1] == len(indices) == len(found["data"])
+    inside = not len(indices) or (indices.min() >= 0 and indices.max() < documents)
+    columns = all(type(at) is int and 0 <= at < len(starts) - 1 for at in words.values())
+    if not (ends and inside and columns and (np.diff(starts) >= 0).all()):
+        raise ValueError("words and postings do not go together")
+    return Postings(words, **found)
 
 
 def read_bm25(folder: Path, documents: int) -> BM25:
     """Return the BM25 of so many documents from its postings."""
-    return BM25().restored(documents, read_postings(folder))
+    return BM25().restored(documents, read_postings(folder, documents))
 
 
 def write_neighbours(out: Path, neighbours: Neighbours) -> None:

@@ -161,6 +161,8 @@ def finetune(
     )
     if start is not None:
         chosen = adapters.going_on(start, chosen)
+    if out.exists():  # it appears whole: reading one needs no lock, nor a right to write
+        return adapters.finished(out, chosen)
     with files.locked(out.with_name(f".{out.name}.lock")):
         if out.exists():
             return adapters.finished(out, chosen)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from tqdm.auto import tqdm
 from transformers import PrinterCallback, TrainerCallback
 from trl import SFTConfig, SFTTrainer
 
+from ragft import files
 from ragft.runtime import peak_gpu_memory_mb, peak_memory_mb
 from ragft.training.batches import Row, TokenBatches, collate, steps_an_epoch
 from ragft.training.methods import start_from_words
@@ -45,9 +47,10 @@ class Keeper(TrainerCallback):
             self.last = time.monotonic()
 
     def on_save(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
-        """Mark the checkpoint just written as whole, unless its weights are no numbers."""
+        """Seal the checkpoint just written as whole, unless its weights are no numbers."""
         if finite(model):
-            (Path(args.output_dir) / f"checkpoint-{state.global_step}" / COMPLETE).touch()
+            folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+            files.atomic_write(folder / COMPLETE, files.sealed_json({"hash": _hash(folder)}))
 
 
 class Tuner(SFTTrainer):
@@ -291,7 +294,21 @@ def _by_epoch(losses: Sequence[float], epochs: int) -> list[float]:
 
 
 def _last_checkpoint(folder: Path) -> str | None:
-    """Return the newest checkpoint that is whole: a kill may have cut the last one short."""
-    whole = [path.parent for path in folder.glob(f"checkpoint-*/{COMPLETE}")]
-    newest = max(whole, key=lambda path: int(path.name.rsplit("-", 1)[1]), default=None)
-    return None if newest is None else str(newest)
+    """Return the newest checkpoint that is whole.
+
+    A kill may have cut the last one short, and turned bits in one would load in silence: the one
+    before it, or the beginning, leads to the same weights.
+    """
+    marked = [path.parent for path in folder.glob(f"checkpoint-*/{COMPLETE}")]
+    for path in sorted(marked, key=lambda path: int(path.name.rsplit("-", 1)[1]), reverse=True):
+        with suppress(RagftError):
+            if files.read_sealed(path / COMPLETE, "it is passed over.").get("hash") == _hash(path):
+                return str(path)
+    return None
+
+
+def _hash(checkpoint: Path) -> str:
+    """Return the hash of a checkpoint's files, without its own mark."""
+    found = sorted(path for path in checkpoint.rglob("*") if path.is_file())
+    named = {path.relative_to(checkpoint).as_posix(): path for path in found}
+    return files.sha256_json({n: files.sha256_file(p) for n, p in named.items() if n != COMPLETE})

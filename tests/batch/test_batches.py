@@ -6,7 +6,7 @@ import pytest
 
 from ragft.batch import batches, run_grid
 from ragft.batch.batches import _engine
-from ragft.files import locked
+from ragft.files import locked, read_sealed, sealed_json
 from ragft.types import RagftError
 
 CELL = "a = 1\nresults = ''\nfigures = ''"
@@ -35,7 +35,7 @@ def test_one_folder_a_run_with_its_record_and_shared_results(small, stand_in, tm
     assert states(records) == [(1, "finished", 1), (2, "finished", 1), (3, "finished", 1)]
     for record, (_, given) in zip(records, stand_in, strict=True):
         folder = out / record["name"]
-        assert json.loads((folder / "record.json").read_text()) == record
+        assert read_sealed(folder / "record.json", "") == record
         assert sorted(p.name for p in folder.iterdir()) == [
             "00_a.ipynb", "00_a.ipynb.done.json", "record.json"
         ]  # fmt: skip
@@ -81,7 +81,7 @@ def test_a_stop_between_the_two_records_is_put_right_without_a_run(small, stand_
     first = small()
     stand_in.clear()
     path = tmp_path / "out" / first[0]["name"] / "record.json"
-    path.write_text(json.dumps(first[0] | {"status": "running", "seconds": 0.0}))
+    path.write_text(sealed_json(first[0] | {"status": "running", "seconds": 0.0}))
     (tmp_path / "out" / first[1]["name"] / "record.json").write_text("{")
     (tmp_path / "out" / first[2]["name"] / "record.json").unlink()
     again = small()

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from pathlib import Path
 
 import pytest
 
-from ragft.batch import measures_time, reproduction
+from ragft.batch import measures_time, reproduction, runs
 from ragft.batch.grids import full_grids
 from ragft.batch.reproduction import reproduce
-from ragft.types import RagftError
+from ragft.types import RagftError, UnreachableError
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 CELL = "profile = 'cpu'\nfigures = ''\nfull = False"
@@ -109,3 +111,41 @@ def test_full_grids_are_marked_and_kept_whoever_ran_them(several, stand_in, work
 def test_the_shipped_notebooks_say_which_of_them_measure_time():
     timed = {path.name[:2] for path in NOTEBOOKS.glob("*.ipynb") if measures_time(path)}
     assert {"00", "04", "06", "08"} <= timed and not timed & {"01", "02", "05", "10"}
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_what_cannot_be_reached_is_left_out_with_its_reason_and_the_others_go_on(
+    several, stand_in, workers, monkeypatch, jobs
+):
+    real = runs.execute
+
+    def cut_off(path, parameters, progress=False):
+        if path.stem == "01_b":
+            raise UnreachableError("01_b.ipynb: pip reached no package index.")
+        return real(path, parameters, progress)
+
+    monkeypatch.setattr(runs, "execute", cut_off)
+    done = several(jobs=jobs, parameters={"full": True})
+    found = {run.name: (run.status, run.error) for run in done}
+    assert found.pop("01_b") == ("left out", "01_b.ipynb: pip reached no package index.")
+    assert set(found.values()) == {("ran", "")} and len(found) == 4
+    assert "01_b" not in full_grids(done[0].path.parents[3] / "f")
+
+
+def test_a_second_call_in_the_same_folder_waits_and_runs_nothing_again(
+    several, stand_in, monkeypatch
+):
+    real, second = runs.execute, []
+
+    def execute(path, parameters, progress=False):
+        if not second:
+            second.append(threading.Thread(target=lambda: second.append(several(["00"]))))
+            second[0].start()
+            time.sleep(0.3)
+        return real(path, parameters, progress)
+
+    monkeypatch.setattr(runs, "execute", execute)
+    assert [run.status for run in several(["00"])] == ["ran"]
+    second[0].join()
+    assert [run.status for run in second[1]] == ["skipped"]
+    assert [name for name, _ in stand_in] == ["00_a"]

@@ -225,8 +225,8 @@ def test_the_table_has_a_line_a_notebook_and_the_errors_below(tmp_path):
         ]
     )
     assert text.splitlines() == [
-        "00_start_here  ran         12.3 s",
-        "01_b           failed       0.0 s",
+        "00_start_here  ran          12.3 s",
+        "01_b           failed        0.0 s",
         "",
         "01_b.ipynb: stopped",
     ]

@@ -5,9 +5,12 @@ Every other one has a file of its own, so that two workers share them.
 
 from pathlib import Path
 
+import nbformat
+
 from ragft import models
 from ragft.batch import run_notebook
 
+EVIL = "<script>alert(1)</script>\x1b[31m\x1b]0;owned\x07"
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 
 
@@ -34,10 +37,22 @@ def test_your_own_data(given, history, tmp_path):
     assert (tmp_path / "figures" / "10_your_own_data.png").exists()
     (tmp_path / "docs").mkdir()
     text = "# Trams\n\nThe tram of Tarmo runs every nine minutes on weekdays. " + "It is late. " * 9
-    (tmp_path / "docs" / "trams.md").write_text(text)
+    (tmp_path / "docs" / "trams.md").write_text(text + EVIL)
+    (tmp_path / "docs" / f"no{EVIL.replace('/', '')}.exe").write_text("skipped by name")
     given["documents"] = str(tmp_path / "docs")
     run = run_notebook(NOTEBOOKS / "10_your_own_data.ipynb", tmp_path / "own.ipynb", given)
     assert run.status == "ran" and "docs: 1 documents" in (tmp_path / "own.ipynb").read_text()
+    check_outputs(tmp_path / "own.ipynb")
+
+
+def check_outputs(path):
+    """Nothing of a document is markup in an output, or steers a terminal."""
+    for cell in nbformat.read(path, as_version=4).cells:
+        for output in cell.get("outputs", []):
+            shown = output.get("data", {})
+            assert "<script" not in shown.get("text/html", "")
+            assert not {"application/javascript", "text/markdown", "text/latex"} & set(shown)
+            assert "\x1b" not in output.get("text", "")
 
 
 def test_the_shipped_model_is_whole():

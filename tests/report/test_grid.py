@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 
 import pytest
 
+from ragft.files import sealed_json
 from ragft.report.grid import grid_text, metrics, read_runs
 from ragft.report.grid_page import PageWriter, page
 from ragft.types import RagftError
@@ -28,9 +29,8 @@ def grid(tmp_path):
             {"name": name, "notebook": "00_a", "parameters": {"seed": i, "profile": "smoke"}}
             for i, name in enumerate(names)
         ]
-        (tmp_path / "grid.json").write_text(
-            json.dumps({"runs": listed if asked is None else asked})
-        )
+        whole = sealed_json({"runs": listed if asked is None else asked})
+        (tmp_path / "grid.json").write_text(whole)
         for name, run in zip(names, runs, strict=True):
             if run is None:
                 continue
@@ -39,7 +39,7 @@ def grid(tmp_path):
             told |= {"hardware": {"cpu": "fast", "cores": 2}, "workers": 1}
             data = tmp_path / name / "figures" / "data"
             data.mkdir(parents=True)
-            (tmp_path / name / "record.json").write_text(json.dumps(told | record))
+            (tmp_path / name / "record.json").write_text(sealed_json(told | record))
             for stem, results in figures.items():
                 (data / f"{stem}.json").write_text(json.dumps({"results": results}))
                 (data.parent / f"{stem}.png").write_bytes(b"")
@@ -159,7 +159,7 @@ def test_nothing_becomes_markup_or_leads_elsewhere(grid, tmp_path):
     (figures / "data" / "x<b>.json").write_text(
         json.dumps({"results": {"quantities": {EVIL: interval(1, unit=EVIL) | {"n": EVIL}}}})
     )
-    (folder / "b" / "record.json").write_text(json.dumps(record))
+    (folder / "b" / "record.json").write_text(sealed_json(record))
     runs = read_runs(folder)
     made = page(runs)
     found = Tags(made)

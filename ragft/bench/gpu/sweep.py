@@ -14,9 +14,9 @@ from typing import Any
 
 from ragft import models
 from ragft.bench.gpu.device import Device, Unavailable, out_of_memory
-from ragft.files import plain
+from ragft.files import plain, read_sealed, sealed_json
 from ragft.generation.shapes import SHAPES, TOY, Shape
-from ragft.records import atomic_write, content_key, provenance, to_json
+from ragft.records import atomic_write, content_key, provenance
 from ragft.types import RagftError
 
 NOT_REACHED, NO_MEMORY, FAILED = "not reached", "out of memory", "failed: "
@@ -67,9 +67,9 @@ class Section:
         if not self.path.is_file():
             return {}
         try:
-            record = json.loads(self.path.read_text(encoding="utf-8"))
+            record = read_sealed(self.path, "give another --out, or delete the file")
             key, rows = record["key"], {_place(row["cell"]): row for row in record["rows"]}
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (RagftError, KeyError, TypeError) as error:
             raise RagftError(
                 f"{self.path}: is no record of this benchmark ({error}); give another --out"
             ) from error
@@ -139,7 +139,7 @@ class Section:
             **self._for_the_ledger(),
             "rows": list(self.rows.values()),
         }
-        atomic_write(self.path, to_json(record))
+        atomic_write(self.path, sealed_json(record))
 
     def _for_the_ledger(self) -> dict[str, Any]:
         """Return what `ragft claims` reads of a record; a toy shape counts as a smoke run."""

@@ -7,6 +7,7 @@ that grow from one passage to six, a linear decay at the end. What is taught liv
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import random
@@ -19,7 +20,7 @@ import torch
 from tokenizers import Tokenizer
 from torch.nn import functional
 
-from ragft import models
+from ragft import files, models
 from ragft.generation.embedded import lessons, tokens
 from ragft.types import RagftError
 
@@ -243,9 +244,9 @@ def pretrain(
 def _claim(out: Path, recipe: Recipe) -> None:
     """Write down the recipe of a folder, or refuse a folder that has another one."""
     path, text = out / "recipe.json", json.dumps(asdict(recipe), indent=1)
-    if path.exists() and json.loads(path.read_text()) != json.loads(text):
+    if path.exists() and path.read_text(errors="replace") != text:
         raise RagftError(f"{path}: another recipe was begun here; choose another folder")
-    path.write_text(text)
+    files.atomic_write(path, text)
 
 
 def _tokenizer(out: Path, recipe: Recipe) -> Tokenizer:
@@ -275,31 +276,55 @@ def _save(out: Path, model, optimisers: list, position: tuple[int, int]) -> None
     from safetensors.torch import save_file
 
     meta = {"step": str(position[0]), "tokens": str(position[1])}
-    save_file(_state_tensors(model, optimisers), out / "state.part", metadata=meta)
+    tensors = _state_tensors(model, optimisers)
+    meta["sha256"] = _seal(tensors, meta)
+    save_file(tensors, out / "state.part", metadata=meta)
     os.replace(out / "state.part", out / "state.safetensors")
+
+
+def _seal(tensors: dict[str, torch.Tensor], meta: dict[str, str]) -> str:
+    """Return the hash of a checkpoint: safetensors itself does not notice a turned bit."""
+    total = hashlib.sha256(f"{meta['step']} {meta['tokens']}".encode())
+    for name in sorted(tensors):
+        total.update(f"{name} {tuple(tensors[name].shape)} {tensors[name].dtype}".encode())
+        total.update(tensors[name].reshape(-1).view(torch.uint8).numpy())
+    return total.hexdigest()
 
 
 def _restore(out: Path, model, optimisers: list) -> tuple[int, int]:
     """Load the last checkpoint into model and optimisers; return (step, tokens seen)."""
-    from safetensors import safe_open
-
     path = out / "state.safetensors"
     if not path.exists():
         return 0, 0
-    with safe_open(path, "pt") as stored:
-        position = (int(stored.metadata()["step"]), int(stored.metadata()["tokens"]))
-        parameters = dict(model.named_parameters())
-        states: list[dict[int, dict[str, torch.Tensor]]] = [{} for _ in optimisers]
-        for name in stored.keys():
-            kind, rest = name.split(".", 1)
-            if kind == "model":
-                parameters[rest].data.copy_(stored.get_tensor(name))
-            else:
-                k, index, field = rest.split(".", 2)
-                states[int(k)].setdefault(int(index), {})[field] = stored.get_tensor(name)
+    position, tensors = _read_state(path)
+    parameters = dict(model.named_parameters())
+    states: list[dict[int, dict[str, torch.Tensor]]] = [{} for _ in optimisers]
+    for name, tensor in tensors.items():
+        kind, rest = name.split(".", 1)
+        if kind == "model":
+            parameters[rest].data.copy_(tensor)
+        else:
+            k, index, field = rest.split(".", 2)
+            states[int(k)].setdefault(int(index), {})[field] = tensor
     for optimiser, state in zip(optimisers, states, strict=True):
         optimiser.load_state_dict({**optimiser.state_dict(), "state": state})
     return position
+
+
+def _read_state(path: Path) -> tuple[tuple[int, int], dict[str, torch.Tensor]]:
+    """Read a checkpoint; refuse one that is not what was written."""
+    from safetensors import safe_open
+
+    try:
+        with safe_open(path, "pt") as stored:
+            meta = stored.metadata()
+            tensors = {name: stored.get_tensor(name) for name in stored.keys()}
+        position, whole = (int(meta["step"]), int(meta["tokens"])), meta["sha256"]
+    except Exception as error:  # whatever a damaged file leads safetensors to
+        raise RagftError(f"{path}: cannot be read ({error}); delete it to begin again") from error
+    if _seal(tensors, meta) != whole:
+        raise RagftError(f"{path}: is not the file that was written; delete it to begin again")
+    return position, tensors
 
 
 def _log(out: Path, **entry: object) -> None:
