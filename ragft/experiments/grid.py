@@ -66,8 +66,15 @@ class Grid:
 
     @cached_property
     def model_hash(self) -> str:
-        """Hash of the model's weights, found without loading it."""
-        return models.weights_hash(models.locate(self.sizes.model))
+        """What answers are cached under: the hash of the weights, found without loading them."""
+        from ragft.generation.catalog import model_hash
+
+        return model_hash(self.sizes.model)
+
+    @property
+    def remote(self) -> bool:
+        """Whether the model is on a server, where nothing can be trained."""
+        return models.is_server(self.sizes.model)
 
     @cached_property
     def model(self):
@@ -149,7 +156,7 @@ class Grid:
 
     def seeds_of(self, arm: str) -> tuple[int, ...]:
         """Return the training seeds of an arm; one that does not train has the first alone."""
-        return self.sizes.seeds if arm in TRAINED else self.sizes.seeds[:1]
+        return self.sizes.seeds if arm in TRAINED and not self.remote else self.sizes.seeds[:1]
 
     def key(self, arm: str, seed: int) -> str:
         """Return the key of a cell: everything that its answers depend on."""
@@ -174,7 +181,7 @@ class Grid:
         cost = self.prepare(built)
         where = {"arm": arm, "day": self.task.day, "seed": seed, "marks": self.task.corpus.marks}
         frame = answers_frame(asked, built.answer(asked), self.book, **where)
-        examples = self.examples(built.teaches) if built.teaches else ()
+        examples = self._examples_for(built)
         trained = getattr(built, "trained", None)
         meta = {
             "arm": arm,
@@ -198,8 +205,10 @@ class Grid:
 
     def prepare(self, arm: Arm) -> RefreshCost:
         """Prepare an arm: index what it searches, train it on what it is to learn."""
-        examples = self.examples(arm.teaches) if arm.teaches else ()
-        return arm.prepare(self.task.corpus, examples)
+        return arm.prepare(self.task.corpus, self._examples_for(arm))
+
+    def _examples_for(self, arm: Arm) -> Sequence[Example]:
+        return self.examples(arm.teaches) if arm.teaches and not self.remote else ()
 
     def prepared(self, arm: str, seed: int) -> Arm:
         """Return an arm that can be asked."""
