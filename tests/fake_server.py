@@ -37,6 +37,7 @@ class FakeServer:
         self.refused: tuple[str, ...] = ()  # fields
         self.logprob, self.usage, self.streams, self.counts_tokens = -0.5, True, True, False
         self.pause = 0.0  # seconds before the first token
+        self.unlisted = 404  # what a model that is not there gives
         vars(self).update(settings)
         self._lock, self.number = threading.Lock(), 0
         self.open = threading.Event()  # set: hanging requests are let go
@@ -170,7 +171,7 @@ class Handler(BaseHTTPRequestHandler):
         if not (fake.chat if chat else fake.completions):
             return 400, "no chat template" if chat else "no completions"
         if body["model"] not in known:
-            return 404, f"The model {body['model']} does not exist."
+            return fake.unlisted, f"The model {body['model']} does not exist."
         bad = [name for name in fake.refused if name in body]
         return (422, f"Unexpected fields: {bad}") if bad else (0, "")
 

@@ -31,7 +31,15 @@ if TYPE_CHECKING:
     from ragft.training.adapters import FinetuneResult
     from ragft.types import RefreshCost
 
-TRAINED = ("finetuned", "finetuned_rag", "raft", "placebo", "oracle_raft")
+TEACHES = {
+    "finetuned": "facts",
+    "finetuned_rag": "facts",
+    "raft": "reading",
+    "placebo": "other_facts",
+    "oracle_raft": "reading",
+}
+"""What arms train on; of a model on a server, what a ready adapter must have been taught."""
+TRAINED = tuple(TEACHES)
 """Arms that have one run per training seed; the others have one."""
 
 TIMED = 12
@@ -159,7 +167,16 @@ class Grid:
         return self.sizes.seeds if arm in TRAINED and not self.remote else self.sizes.seeds[:1]
 
     def key(self, arm: str, seed: int) -> str:
-        """Return the key of a cell: everything that its answers depend on."""
+        """Return the key of a cell: everything that its answers depend on.
+
+        Raises
+        ------
+        RagftError
+            The arm trains, the model is on a server, and no ready adapter is named: told before
+            any cell is computed.
+        """
+        if self.remote and arm in TEACHES:
+            self.model.ready_adapter(TEACHES[arm])
         size = {k: v for k, v in asdict(self.sizes).items() if k not in ("seeds", "name", "model")}
         if self.sizes.embedding_model != "auto" and self.sizes.retriever != "bm25":
             # A folder's name says nothing about what lies in it.

@@ -56,7 +56,9 @@ def _todo(address: Address, kind: str, said: str, known: Collection[str]) -> str
         return "show fewer passages or ask for fewer tokens"
     if kind in ("400", "404", "422") and not known:
         return "name a model that the server has"
-    if kind in ("400", "404", "422"):
+    # Of an id that it does not know `transformers serve` says '500'.
+    unlisted = known and address.model and address.model not in known
+    if kind in ("400", "404", "422") or (unlisted and kind.startswith("5")):
         return f"name a model of the server; {listed(known)}"
     told = {
         "no connection": "start the server, or correct the address",

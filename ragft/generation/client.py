@@ -52,6 +52,7 @@ class Counts:
     """What asking took."""
 
     tries: int = 0
+    """Those included of which nobody heard the end, as where only the first token was timed."""
     answered: int = 0
     empty: int = 0
     """Answers without text."""

@@ -92,7 +92,8 @@ def test_what_was_answered_before_a_failure_is_not_asked_again(server, task, tmp
 
 def test_arms_that_train_are_refused_before_anything_is_asked_of_them(server, task, tmp_path):
     with pytest.raises(RagftError, match="cannot be trained; leave out the arms that train"):
-        compared(server, task, tmp_path, "", ("finetuned",))
+        compared(server, task, tmp_path, "", ("prompt", "finetuned"))
+    assert [body["max_tokens"] for _, body, _ in server.seen] == [1]  # it was opened, no more
 
 
 def test_probabilities_are_the_servers_or_not_applicable(server, task, tmp_path):

@@ -189,6 +189,13 @@ def test_of_several_models_one_must_be_named(server):
 def test_a_model_that_is_not_there_is_told_with_those_that_are(server):
     with pytest.raises(RagftError, match=r"404: The model none does not exist.*it lists fake$"):
         opened(server, "#none")
+    server.models = [{"id": "fake"}, {"id": "broken"}]
+    server.answer = lambda text, name: (500, "Internal Server Error")
+    with pytest.raises(RagftError, match=r"500: Internal Server Error .*; see the server's log$"):
+        opened(server, "#broken")
+    server.unlisted = 500
+    with pytest.raises(RagftError, match=r"500: .* \(tried 3 times\); .*it lists broken, fake$"):
+        opened(server, "#none")
 
 
 def test_a_server_without_a_list_serves_what_is_named(server):
