@@ -199,7 +199,11 @@ def _add_compare(commands: Any) -> None:
     command.add_argument(
         "--arms", nargs="+", metavar="ARM", help="default: all that the corpus allows"
     )
-    command.add_argument("--model", help="embedded, resident, a Hugging Face id or a folder")
+    command.add_argument(
+        "--model",
+        help="embedded, resident, a Hugging Face id, a folder or the URL of a server, "
+        "such as http://host:8000/v1#model-id",
+    )
     command.add_argument("--seeds", nargs="+", type=int, metavar="SEED")
     command.add_argument("--facts", type=int, help="facts trained and asked about")
     command.add_argument("--profile", default="cpu", choices=PROFILES)
@@ -366,7 +370,11 @@ def _add_explain(commands: Any) -> None:
     )
     command.add_argument("--questions", metavar="FILE", help="JSONL; needed with documents")
     command.add_argument("--arm", default="rag", help="rag, raft or finetuned_rag")
-    command.add_argument("--model", help="embedded, resident, a Hugging Face id or a folder")
+    command.add_argument(
+        "--model",
+        help="embedded, resident, a Hugging Face id, a folder or the URL of a server, "
+        "such as http://host:8000/v1#model-id",
+    )
     command.add_argument("--facts", type=int, help="facts trained and asked about")
     command.add_argument("--profile", default="cpu", choices=PROFILES)
     _json_option(command)

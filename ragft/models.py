@@ -51,6 +51,19 @@ SHIPPED = ("embedded", "resident")
 """Names of the checkpoints that ship with the package."""
 
 
+def is_server(model: str | os.PathLike[str]) -> bool:
+    """Tell whether a model's name is the URL of a server (`generation.address`)."""
+    return str(model).lower().startswith(("http://", "https://"))
+
+
+def no_weights(name: str) -> RagftError:
+    """Return the error for what needs the weights of a model that is on a server."""
+    return RagftError(
+        f"{name}: a model on a server has no weights here, so it can neither be trained nor "
+        "measured from within; name a folder or a Hugging Face id"
+    )
+
+
 def locate(model: str | os.PathLike[str]) -> Path:
     """Return the folder that holds a causal LM in safetensors.
 
@@ -63,9 +76,12 @@ def locate(model: str | os.PathLike[str]) -> Path:
     Raises
     ------
     RagftError
-        The id cannot be had, or the folder lacks a file; the message names it.
+        The id cannot be had, or the folder lacks a file; the message names it. A model on a
+        server has no folder.
     """
     folder = Path(model)
+    if is_server(model):
+        raise no_weights(str(model))
     if str(model) in SHIPPED:
         folder = EMBEDDED / f"{model}-model"
         if not folder.is_dir():
@@ -111,8 +127,19 @@ def _download(name: str) -> Path:
     except Exception as error:  # the hub raises a dozen kinds; each means 'cannot be had'
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise RagftError(
-            f"model {name!r} is neither a folder nor to be had from the Hugging Face hub ({reason})"
+            f"model {name!r} is neither a folder nor to be had from the Hugging Face hub "
+            f"({reason}); without it there are {', '.join([*map(repr, SHIPPED), *_in_cache()])}, "
+            "any folder, and the URL of a server"
         ) from error
+
+
+def _in_cache() -> list[str]:
+    """Return the ids of models in the hub's cache, a few at most."""
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    found = sorted(Path(HF_HUB_CACHE).glob("models--*/snapshots/*/config.json"))
+    names = dict.fromkeys(path.parts[-4] for path in found)
+    return [repr(name.removeprefix("models--").replace("--", "/")) for name in names][:5]
 
 
 def weight_files(folder: Path) -> list[Path]:

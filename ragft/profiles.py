@@ -32,7 +32,8 @@ class Profile:
     name: str = "cpu"
     """'smoke', 'cpu', 'gpu', or a name of your own."""
     model: str = "embedded"
-    """'embedded', 'resident', a Hugging Face id, a folder, or the URL of a server."""
+    """'embedded', 'resident', a Hugging Face id, a folder, or the URL of an OpenAI-compatible
+    server, such as http://host:8000/v1#model-id (`generation.address`)."""
     device: str = "cpu"
     """'cpu', 'cuda', 'mps' or 'auto'."""
     dtype: str = "auto"
@@ -122,7 +123,28 @@ def _checked(field: str, value: Any, kind: Any) -> Any:
     if field in CHOICES and value not in CHOICES[field]:
         choices = ", ".join(repr(c) for c in CHOICES[field])
         raise RagftError(f"profile: {field} must be one of {choices}, not {value!r}.")
+    if field == "model":
+        without_credentials(value)
     return _in_range(field, value)
+
+
+def without_credentials(url: str) -> None:
+    """Refuse a URL that holds a name, a password or a key: it would stand in every record.
+
+    Raises
+    ------
+    RagftError
+        What the URL holds is not repeated.
+    """
+    scheme, found, rest = url.partition("://")
+    place = rest.partition("#")[0]
+    if not found or scheme.lower() not in ("http", "https"):
+        return
+    if "@" in place.partition("/")[0] or "?" in place:
+        raise RagftError(
+            "model: the URL of a server holds no name, password or '?...', because it is recorded; "
+            "put the key into the environment as RAGFT_API_KEY"
+        )
 
 
 def _in_range(field: str, value: Any) -> Any:

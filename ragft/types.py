@@ -181,7 +181,8 @@ class Answer:
     """What an arm said, and what it cost.
 
     `stage_ms` maps stage names (embed, search, rerank, prefill, decode) to milliseconds;
-    a stage the arm does not have is absent, never 0.
+    a stage the arm does not have is absent, never 0. Of a model on a server, 'server' stands for
+    prefill and decode.
     """
 
     text: str
@@ -189,8 +190,9 @@ class Answer:
     """Ids of the cited passages."""
     hits: tuple[Hit, ...] = ()
     stage_ms: Mapping[str, float] = field(default_factory=dict, hash=False)
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
+    prompt_tokens: float = 0
+    completion_tokens: float = 0
+    """Whole numbers; NaN where a server does not count them."""
     entropy: float = float("nan")
     """Mean token entropy in nats; NaN where the model gives no probabilities."""
     logprob: float = float("nan")

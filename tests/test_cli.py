@@ -166,6 +166,20 @@ def test_doctor_names_versions_and_models(capsys):
     assert "hardware:" in capsys.readouterr().out
 
 
+def test_doctor_tells_what_fits_a_gpu_and_which_key_is_set_but_not_the_key(capsys, monkeypatch):
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (15 * 2**30, 16 * 2**30))
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (7, 5))
+    monkeypatch.setattr("ragft.runtime.hardware", dict)
+    monkeypatch.setenv("RAGFT_API_KEY", "sk-secret")
+    assert main(["doctor"]) == 0
+    told = capsys.readouterr().out
+    assert "Llama-3.1-8B: float16, weights in 4 bits, " in told
+    assert "key: RAGFT_API_KEY" in told and "sk-secret" not in told
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

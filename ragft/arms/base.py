@@ -18,7 +18,7 @@ from ragft.types import Answer, Changes, Example, Hit, Passage, Question, RagftE
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ragft.generation.local import Completion, LocalModel
+    from ragft.generation.base import CompletesPrompts, Completion
 
 
 class Arm(Protocol):
@@ -57,10 +57,11 @@ class ModelArm:
 
     Parameters
     ----------
-    model : LocalModel or str or path
-        A loaded model, 'embedded', 'resident', a Hugging Face id or a folder.
+    model : CompletesPrompts or str or path
+        A loaded model, 'embedded', 'resident', a Hugging Face id, a folder, or the URL of a
+        server.
     adapter : path, optional
-        A trained adapter to answer with.
+        A trained adapter to answer with; on a server the name of a model.
     instructions : sequence of str
         Sentences added to the instruction, such as `prompts.NEWEST`.
     decoding : Decoding
@@ -74,7 +75,7 @@ class ModelArm:
 
     def __init__(
         self,
-        model: LocalModel | str | Path = "embedded",
+        model: CompletesPrompts | str | Path = "embedded",
         *,
         adapter: str | Path | None = None,
         instructions: Sequence[str] = (),
@@ -91,7 +92,7 @@ class ModelArm:
         arms that ask the same thing again and again; None: every prompt is completed anew."""
 
     @property
-    def model(self) -> LocalModel:
+    def model(self) -> CompletesPrompts:
         """The base model, loaded when first needed."""
         if not hasattr(self._model, "generate"):
             from ragft.generation.catalog import load_model
@@ -100,7 +101,12 @@ class ModelArm:
         return self._model
 
     @property
-    def reader(self) -> LocalModel:
+    def remote(self) -> bool:
+        """Whether the model is on a server, where nothing can be trained."""
+        return getattr(self._model, "remote", models.is_server(self._model))
+
+    @property
+    def reader(self) -> CompletesPrompts:
         """The model that answers: the base, or the base with this arm's adapter."""
         return self.model.with_adapter(self.adapter) if self.adapter else self.model
 
@@ -209,7 +215,10 @@ class ModelArm:
         return hits
 
 
-def _length(model: LocalModel, text: str) -> int:
+def _length(model: CompletesPrompts, text: str) -> int:
+    if getattr(model, "remote", False):
+        # A server that does not count says itself what is too long; nothing is cut in silence.
+        return model.count_tokens(text) or 0
     return len(models.prompt_tokens(model.tokenizer, [text])[0])
 
 
@@ -217,7 +226,7 @@ def _answer(
     completion: Completion, hits: list[Hit], passages: list[Passage], shared: dict[str, float]
 ) -> Answer:
     text, cited = prompts.parse(completion.text, passages)
-    stages = {**shared, "prefill": completion.prefill_ms, "decode": completion.decode_ms}
+    stages = {**shared, **completion.stage_ms}
     return Answer(
         text,
         cited,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ragft.arms.base import ModelArm
-from ragft.generation.local import LocalModel
+from ragft.generation.base import CompletesPrompts
 from ragft.types import Question
 
 
@@ -15,7 +15,7 @@ class Fewshot(ModelArm):
 
     Parameters
     ----------
-    model : LocalModel or str or path
+    model : CompletesPrompts or str or path
     shots : sequence of (question, answer)
         About subjects that are never asked, so that they show the form and not the facts.
     **options
@@ -26,7 +26,7 @@ class Fewshot(ModelArm):
 
     def __init__(
         self,
-        model: LocalModel | str | Path = "embedded",
+        model: CompletesPrompts | str | Path = "embedded",
         *,
         shots: Sequence[tuple[str, str]] = (),
         **options: object,

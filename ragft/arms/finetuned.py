@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ragft.arms.base import ModelArm, no_examples
 from ragft.corpora.corpus import Corpus
+from ragft.generation.base import CompletesPrompts
 from ragft.generation.local import LocalModel
 from ragft.profiles import Profile
 from ragft.runtime import cache_dir
@@ -80,7 +81,7 @@ class Tuned(ModelArm):
 
     Parameters
     ----------
-    model : LocalModel or str or path
+    model : CompletesPrompts or str or path
     training : Training
         Two arms with the same model, examples and training share one adapter.
     **options
@@ -89,7 +90,7 @@ class Tuned(ModelArm):
 
     def __init__(
         self,
-        model: LocalModel | str | Path = "embedded",
+        model: CompletesPrompts | str | Path = "embedded",
         *,
         training: Training | None = None,
         **options: object,
@@ -101,12 +102,18 @@ class Tuned(ModelArm):
     def prepare(self, corpus: Corpus, examples: Sequence[Example] = ()) -> RefreshCost:
         """Train on the examples, and prepare whatever else the arm has.
 
+        A model on a server is not trained: it answers with the adapter that its address names for
+        what the arm teaches.
+
         Raises
         ------
         RagftError
-            There are neither examples nor an adapter.
+            There are neither examples nor an adapter, or the server has no adapter for this.
         """
         cost = super().prepare(corpus)
+        if self.remote:
+            self.adapter = self.adapter or self.model.ready_adapter(self.teaches)
+            return cost
         if self.adapter is not None and not examples:
             return cost
         if not examples:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ragft import prompts
 from ragft.arms.base import ModelArm
-from ragft.generation.local import LocalModel
+from ragft.generation.base import CompletesPrompts
 from ragft.types import Hit, Passage, Question
 
 
@@ -20,7 +20,7 @@ class Given(ModelArm):
 
     Parameters
     ----------
-    model : LocalModel or str or path
+    model : CompletesPrompts or str or path
     passages : mapping of question id to sequence of Passage
         A question that is not in it is shown none.
     ordered : bool
@@ -37,7 +37,7 @@ class Given(ModelArm):
 
     def __init__(
         self,
-        model: LocalModel | str | Path,
+        model: CompletesPrompts | str | Path,
         passages: Mapping[str, Sequence[Passage]],
         *,
         ordered: bool = True,

@@ -9,7 +9,7 @@ from ragft import prompts
 from ragft.arms.base import ModelArm
 from ragft.arms.library import Library
 from ragft.corpora.corpus import Corpus
-from ragft.generation.local import LocalModel
+from ragft.generation.base import CompletesPrompts
 from ragft.types import Changes, Example, Hit, Question, RefreshCost
 
 
@@ -18,7 +18,7 @@ class RAG(ModelArm):
 
     Parameters
     ----------
-    model : LocalModel or str or path
+    model : CompletesPrompts or str or path
     library : Library, optional
         Shared with other arms where one is given; its own otherwise.
     top_k : int
@@ -39,7 +39,7 @@ class RAG(ModelArm):
 
     def __init__(
         self,
-        model: LocalModel | str | Path = "embedded",
+        model: CompletesPrompts | str | Path = "embedded",
         *,
         library: Library | None = None,
         top_k: int = 4,

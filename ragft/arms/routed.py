@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ragft.arms.rag import RAG
-from ragft.generation.local import LocalModel
+from ragft.generation.base import CompletesPrompts
 from ragft.retrieval.router import CentroidRouter, RoutedIndex
 from ragft.types import Hit, Question
 
@@ -16,7 +16,7 @@ class Routed(RAG):
 
     Parameters
     ----------
-    model : LocalModel or str or path
+    model : CompletesPrompts or str or path
     router : CentroidRouter
         Fitted to the collections of the library.
     **options
@@ -27,7 +27,7 @@ class Routed(RAG):
 
     def __init__(
         self,
-        model: LocalModel | str | Path = "embedded",
+        model: CompletesPrompts | str | Path = "embedded",
         *,
         router: CentroidRouter,
         **options: object,

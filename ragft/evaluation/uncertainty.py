@@ -211,13 +211,13 @@ def naive_entropy(logprobs: Sequence[float], tokens: Sequence[int] | None = None
     logprobs : sequence of float
         Log probability of each sample.
     tokens : sequence of int, optional
-        Tokens of each sample, at least 1: log probabilities are divided by them. The paper's
-        'naive entropy' is normalised by length in this way.
+        Tokens of each sample, at least 1 (NaN where they are not known): log probabilities are
+        divided by them. The paper's 'naive entropy' is normalised by length in this way.
 
     Returns
     -------
     float
-        0 or above; NaN without samples, or where a log probability is NaN.
+        0 or above; NaN without samples, or where a log probability or a number of tokens is NaN.
 
     Raises
     ------
@@ -262,7 +262,7 @@ def _per_token(logprobs: Sequence[float], tokens: Sequence[int] | None) -> np.nd
     if tokens is None:
         return given
     lengths = np.asarray(tokens, float)
-    if lengths.shape != given.shape or not (lengths >= 1).all():
+    if lengths.shape != given.shape or (lengths < 1).any():
         raise RagftError(
             f"entropy: `tokens` must be one number of 1 or more for each of {len(given)} logprobs."
         )

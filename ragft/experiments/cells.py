@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from ragft.experiments.served import Served
 from ragft.profiles import Profile
 from ragft.records import Records, content_key
 from ragft.types import RagftError
@@ -165,11 +166,12 @@ def run_cells(
     """
     from tqdm.auto import tqdm
 
+    server = Served.of(sizes)
     keys = [key(*cell) for cell in cells]
     run = records.open(
         name,
         content_key({"cells": keys, **settings}),
-        parameters=parameters,
+        parameters={**parameters, **server.told()},
         profile=sizes,
         seeds=sizes.seeds,
         hashes=hashes,
@@ -178,7 +180,12 @@ def run_cells(
         pairs = tqdm(
             list(zip(cells, keys, strict=True)), desc=name, unit="cell", disable=not progress
         )
-        found = [run.cached(key, lambda cell=cell: compute(*cell)) for cell, key in pairs]
-        run.finish(*sum_up([frame for frame, _ in found], [notes for _, notes in found]))
+        found = [
+            run.cached(key, lambda cell=cell: server.counted(compute, cell)) for cell, key in pairs
+        ]
+        frames, notes = [frame for frame, _ in found], [notes for _, notes in found]
+        counts = server.summed(notes)
+        answers, results = sum_up(frames, notes)
+        run.finish(answers, {**results, **counts})
     record, answers = run.load()
     return Finished(record, answers, run.folder)

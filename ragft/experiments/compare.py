@@ -100,7 +100,8 @@ def compare(
         Any of `ARMS`. With 'oracle' and 'raft' there is a second oracle, 'oracle_raft', the
         tuned reader's own ceiling.
     model : str
-        'embedded', 'resident', a Hugging Face id or a folder.
+        'embedded', 'resident', a Hugging Face id, a folder, or the URL of an OpenAI-compatible
+        server (`generation.address`), where arms that train need an adapter that is ready there.
     seeds : sequence of int
         Training seeds; arms that do not train run once.
     facts : int, optional

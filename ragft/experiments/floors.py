@@ -55,7 +55,8 @@ class Point:
     """One point of a sweep: what the work of its stages depends on. Tokens are means."""
 
     shape: Shape | None
-    """Of the language model; None where its kind is not known, and nothing is counted."""
+    """Of the language model; None where its kind is not known, or it is on a server: nothing is
+    counted then."""
     prompt_tokens: float
     completion_tokens: float
     together: int = 1
@@ -123,14 +124,13 @@ def point_of(arm: Arm, rows: pd.DataFrame, texts: Sequence[str], together: int) 
     together : int
         How many of them at once.
     """
-    network = arm.model.network
-    point = Point(
-        shape_of(network.config),
-        float(rows["prompt_tokens"].mean()),
-        float(rows["completion_tokens"].mean()),
-        together,
-        next(network.parameters()).element_size(),
-    )
+    tokens = [float(rows[name].mean()) for name in ("prompt_tokens", "completion_tokens")]
+    if arm.remote:
+        point = Point(None, *tokens, together)
+    else:
+        network = arm.model.network
+        size = next(network.parameters()).element_size()
+        point = Point(shape_of(network.config), *tokens, together, size)
     library = getattr(arm, "library", None)
     if library is None or library.index.retriever == "bm25" or not library.index.passages:
         return point

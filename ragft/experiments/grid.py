@@ -33,7 +33,15 @@ if TYPE_CHECKING:
     from ragft.training.adapters import FinetuneResult
     from ragft.types import RefreshCost
 
-TRAINED = ("finetuned", "finetuned_rag", "raft", "placebo", "oracle_raft")
+TEACHES = {
+    "finetuned": "facts",
+    "finetuned_rag": "facts",
+    "raft": "reading",
+    "placebo": "other_facts",
+    "oracle_raft": "reading",
+}
+"""What arms train on; of a model on a server, what a ready adapter must have been taught."""
+TRAINED = tuple(TEACHES)
 """Arms that have one run per training seed; the others have one."""
 
 TIMED = 12
@@ -68,8 +76,15 @@ class Grid:
 
     @cached_property
     def model_hash(self) -> str:
-        """Hash of the model's weights, found without loading it."""
-        return models.weights_hash(models.locate(self.sizes.model))
+        """What answers are cached under: the hash of the weights, found without loading them."""
+        from ragft.generation.catalog import model_hash
+
+        return model_hash(self.sizes.model)
+
+    @property
+    def remote(self) -> bool:
+        """Whether the model is on a server, where nothing can be trained."""
+        return models.is_server(self.sizes.model)
 
     @cached_property
     def model(self):
@@ -150,10 +165,19 @@ class Grid:
 
     def seeds_of(self, arm: str) -> tuple[int, ...]:
         """Return the training seeds of an arm; one that does not train has the first alone."""
-        return self.sizes.seeds if arm in TRAINED else self.sizes.seeds[:1]
+        return self.sizes.seeds if arm in TRAINED and not self.remote else self.sizes.seeds[:1]
 
     def key(self, arm: str, seed: int) -> str:
-        """Return the key of a cell: everything that its answers depend on."""
+        """Return the key of a cell: everything that its answers depend on.
+
+        Raises
+        ------
+        RagftError
+            The arm trains, the model is on a server, and no ready adapter is named: told before
+            any cell is computed.
+        """
+        if self.remote and arm in TEACHES:
+            self.model.ready_adapter(TEACHES[arm])
         size = {k: v for k, v in asdict(self.sizes).items() if k not in ("seeds", "name", "model")}
         if self.sizes.embedding_model != "auto" and self.sizes.retriever != "bm25":
             # A folder's name says nothing about what lies in it.
@@ -175,7 +199,7 @@ class Grid:
         cost = self.prepare(built)
         where = {"arm": arm, "day": self.task.day, "seed": seed, "marks": self.task.corpus.marks}
         frame = answers_frame(asked, built.answer(asked), self.book, **where)
-        examples = self.examples(built.teaches) if built.teaches else ()
+        examples = self._examples_for(built)
         trained = getattr(built, "trained", None)
         meta = {
             "arm": arm,
@@ -199,8 +223,10 @@ class Grid:
 
     def prepare(self, arm: Arm) -> RefreshCost:
         """Prepare an arm: index what it searches, train it on what it is to learn."""
-        examples = self.examples(arm.teaches) if arm.teaches else ()
-        return arm.prepare(self.task.corpus, examples)
+        return arm.prepare(self.task.corpus, self._examples_for(arm))
+
+    def _examples_for(self, arm: Arm) -> Sequence[Example]:
+        return self.examples(arm.teaches) if arm.teaches and not self.remote else ()
 
     def prepared(self, arm: str, seed: int) -> Arm:
         """Return an arm that can be asked."""

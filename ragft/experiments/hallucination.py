@@ -130,7 +130,7 @@ def hallucination(
     lines : sequence of (arm, condition)
         From `lines_of`.
     model : str
-        'embedded', 'resident', a Hugging Face id or a folder.
+        'embedded', 'resident', a Hugging Face id, a folder, or the URL of a server.
     seeds : sequence of int
         Training seeds; arms that do not train run once.
     base, out, progress

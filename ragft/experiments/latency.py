@@ -18,9 +18,10 @@ from ragft.experiments.cells import run_cells
 from ragft.experiments.crowd import CrowdEmbedder, crowd
 from ragft.experiments.floors import Point, extrapolated, floors, point_of
 from ragft.experiments.grid import Grid
-from ragft.experiments.latency_effects import QUANTILES, STAGES, quantities
+from ragft.experiments.latency_effects import QUANTILES, SERVER_STAGES, STAGES, quantities
 from ragft.experiments.rates import Rates, measure_rates, read_sizes
 from ragft.experiments.tasks import Task
+from ragft.generation.base import SERVED
 from ragft.profiles import Profile, profile
 from ragft.records import Records, content_key
 from ragft.retrieval.index import searched_text
@@ -41,8 +42,8 @@ AXES = {
     "batch": "questions answered together",
 }
 """What is varied, one at a time; the others stay as at the base point."""
-MEASURES = ("total", "ttft", "per_token", *STAGES)
-"""Milliseconds of which quantiles are taken."""
+MEASURES = ("total", "ttft", "per_token", *dict.fromkeys((*STAGES, *SERVER_STAGES)))
+"""Milliseconds of which quantiles are taken, where there are any."""
 BASE = ("batch", 1)
 """The axis and value at which every arm is measured; answers are also streamed there."""
 RATES = ("", "rates", 0)
@@ -271,16 +272,18 @@ def _first_token_ms(arm: Arm, question: Question) -> float:
 
 def _row(question: Question, answer: Answer, ms: float, together: int) -> dict[str, Any]:
     """Return the times of one answer; stages are its share of the batch, the total all of it."""
-    stages = {name: answer.stage_ms.get(name, 0.0) for name in STAGES[:-1]}
+    known = SERVER_STAGES if SERVED in answer.stage_ms else STAGES
+    stages = {name: answer.stage_ms.get(name, 0.0) for name in known[:-1]}
     later = answer.completion_tokens - 1  # the first token is there when the prompt is read
     return {
         "question_id": question.id,
         "cluster": question.cluster_key,
+        **dict.fromkeys(STAGES, float("nan")),
         **stages,
         "own": ms / together - sum(stages.values()),
         "total": ms,
         "ttft": float("nan"),
-        "per_token": stages["decode"] / later if later > 0 else float("nan"),
+        "per_token": stages.get("decode", float("nan")) / later if later > 0 else float("nan"),
         "prompt_tokens": answer.prompt_tokens,
         "completion_tokens": answer.completion_tokens,
         "together": together,
@@ -299,7 +302,7 @@ def _summed_up(
     rows = []
     for (arm, axis, value), part in times.groupby(["arm", "axis", "value"], sort=False):
         for measure in MEASURES:
-            for q in QUANTILES if part[measure].notna().any() else ():
+            for q in QUANTILES if measure in part and part[measure].notna().any() else ():
                 options = {"level": sizes.level, "n_boot": sizes.n_boot}
                 found = quantile(part[measure], q, part["question_id"], **options)
                 place = {"arm": arm, "axis": axis, "at": int(value), "measure": measure, "q": q}

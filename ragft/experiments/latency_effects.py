@@ -14,6 +14,7 @@ from ragft.evaluation.quantiles import quantile
 from ragft.evaluation.ratios import mean_ratio, quantile_ratio
 from ragft.evaluation.statistics import Interval
 from ragft.experiments import effects
+from ragft.generation.base import SERVED
 from ragft.profiles import Profile
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 STAGES = ("embed", "search", "prefill", "decode", "own")
 """Where the time goes; 'own' is all that is neither model nor index."""
+SERVER_STAGES = (*STAGES[:2], SERVED, STAGES[-1])
+"""The same where the model is on a server: what it does in its time cannot be told."""
 SEARCH = ("embed", "search")
 """The stages that only retrieval has."""
 QUANTILES = (0.5, 0.95, 0.99)

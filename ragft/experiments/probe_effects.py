@@ -111,11 +111,16 @@ def risk_curves(rated: Rated) -> dict[str, list[dict[str, Any]]]:
 
 
 def _signals(rated: Rated) -> Iterator[tuple]:
-    """Yield (arm, confidence, wrong, abstained, clusters) over questions that all arms have."""
+    """Yield (arm, confidence, wrong, abstained, clusters) over questions that all arms have.
+
+    An arm of which no entropy is known is left out.
+    """
     rows = rated.rows[rated.rows["condition"].isin(("asked", "neighbours"))]
     rows = rows[rows["seed"] == rows["seed"].min()]
     for arm, part in rows.groupby("arm", sort=False):
         part = part.sort_values("question_id")
+        if part["entropy"].isna().all():
+            continue  # a server's model: how sure it is cannot be told, and is not 'never'
         yield (
             arm, -part["entropy"].to_numpy(), part["hallucination"].to_numpy(),
             (part["abstained"] == 1).to_numpy(), part["cluster"].tolist(),

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Generator, Iterator, Sequence
 from copy import copy
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,32 +15,17 @@ import torch
 
 from ragft import models
 from ragft.generation.adapters import adapters_of
+from ragft.generation.base import Completion
 from ragft.generation.decoding import Clock, Decoded, begun, decode_steps, empty
 from ragft.generation.prefixes import PrefixCache
-from ragft.generation.requests import batches, certain, check, drawn
+from ragft.generation.requests import batches, certain, check, cut, drawn, stops_of
 from ragft.types import RagftError
+
+__all__ = ["CACHED_TOKENS", "Completion", "LocalModel"]
 
 CACHED_TOKENS = 4096
 """Padded tokens that a CPU reads at once, at most: with more, what passes between the layers of
 a small model leaves the processor's cache (1.5 times slower with 32 prompts of 850 tokens)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Completion:
-    """What a model said to one prompt, and what it cost."""
-
-    text: str
-    prompt_tokens: int
-    completion_tokens: int
-    """Tokens generated, the end token included."""
-    entropy: float
-    """Mean entropy of the distributions the tokens were chosen from, in nats (temperature 1)."""
-    logprob: float
-    """Log probability of the generated tokens, summed, in nats (temperature 1)."""
-    prefill_ms: float
-    """Time to the first token, tokenising included: the prompt's share of its batch."""
-    decode_ms: float
-    """Time of the tokens after the first: at each step, a share of those still going on."""
 
 
 class LocalModel:
@@ -64,6 +48,8 @@ class LocalModel:
         Where what was read is kept, so that a prompt read alone that begins like an earlier one
         is not read from its start; None (as loaded): every prompt is read whole.
     """
+
+    remote = False
 
     def __init__(self, name: str, folder: Path, network: Any, tokenizer: Any) -> None:
         self.name, self.folder = name, folder
@@ -186,7 +172,7 @@ class LocalModel:
             of range.
         """
         check(max_new_tokens, temperature, num_samples, batch_size)
-        stops = (stop,) if isinstance(stop, str) else tuple(stop or ())
+        stops = stops_of(stop)
         network = self._adapters.activate(self.adapter)
         rows, each_ms = self._tokenised(prompts, max_new_tokens, _taken(network))
         said: list[list[Completion]] = [[] for _ in rows]
@@ -236,7 +222,7 @@ class LocalModel:
             As for `generate`.
         """
         check(max_new_tokens, temperature, 1, 1)
-        stops = (stop,) if isinstance(stop, str) else tuple(stop or ())
+        stops = stops_of(stop)
         network = self._adapters.activate(self.adapter)
         rows, each_ms = self._tokenised([prompt], max_new_tokens, _taken(network))
         draws = drawn(seed, [0], 1, max_new_tokens) if temperature > 0 else None
@@ -328,11 +314,8 @@ class LocalModel:
     def _completion(
         self, one: Decoded, prompt_tokens: int, tokenising_ms: float, stops: Sequence[str]
     ) -> Completion:
-        text = self._text(one.tokens)
-        for stop in stops:
-            text = text.split(stop, 1)[0]
         return Completion(
-            text=text,
+            text=cut(self._text(one.tokens), stops),
             prompt_tokens=prompt_tokens,
             completion_tokens=len(one.tokens),
             entropy=sum(one.entropies) / len(one.entropies),

@@ -6,11 +6,14 @@ None of it knows the model; answering lives in `local`.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from ragft.types import RagftError
+
+if TYPE_CHECKING:
+    import torch
 
 
 def check(max_new_tokens: int, temperature: float, num_samples: int, batch_size: int) -> None:
@@ -48,6 +51,18 @@ def certain(text: str, stops: Sequence[str]) -> str:
     return text
 
 
+def stops_of(stop: str | Sequence[str] | None) -> tuple[str, ...]:
+    """Return the texts that end a completion, as a tuple."""
+    return (stop,) if isinstance(stop, str) else tuple(stop or ())
+
+
+def cut(text: str, stops: Sequence[str]) -> str:
+    """Return a text up to the first stop in it."""
+    for stop in stops:
+        text = text.split(stop, 1)[0]
+    return text
+
+
 def batches(
     lengths: Sequence[int], size: int, most_tokens: int | None = None
 ) -> Iterator[list[int]]:
@@ -62,6 +77,8 @@ def batches(
 
 def drawn(seed: int, batch: Sequence[int], samples: int, steps: int) -> torch.Tensor:
     """Return uniform numbers (prompts × samples, steps) that depend on seed and prompt alone."""
+    import torch
+
     draws = [
         np.random.default_rng([seed, i, s]).random(steps) for i in batch for s in range(samples)
     ]

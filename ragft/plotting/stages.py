@@ -20,6 +20,7 @@ STAGES = {
     "search": ("search", "#1F5F5B", "--"),
     "prefill": ("read the prompt", "#8C510A", "-"),
     "decode": ("write the answer", "#8C510A", "--"),
+    "server": ("answer of the server", "#8C510A", "-"),
     "own": ("everything else", "#777777", ":"),
 }
 """Every stage: its name, and how its line is drawn; retrieval green, generation brown."""

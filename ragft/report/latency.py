@@ -13,10 +13,11 @@ if TYPE_CHECKING:
 
 def stages_frame(times: pd.DataFrame, axis: str, arm: str = "rag") -> pd.DataFrame:
     """Return an arm's mean time in every stage along an axis, for `plotting.stage_curves`."""
-    from ragft.experiments.latency_effects import STAGES
+    from ragft.experiments.latency_effects import SERVER_STAGES, STAGES
 
     mine = times[(times["arm"] == arm) & (times["axis"] == axis)]
-    means = mine.groupby("value")[list(STAGES)].mean()
+    known = SERVER_STAGES if SERVER_STAGES[-2] in mine else STAGES
+    means = mine.groupby("value")[list(known)].mean()
     long = means.rename_axis("at").reset_index().melt("at", var_name="stage", value_name="mean")
     return long[["stage", "at", "mean"]]
 

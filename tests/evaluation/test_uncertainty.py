@@ -405,6 +405,7 @@ def test_naive_entropy_by_hand():
 def test_entropies_of_nothing_and_of_nan_are_undefined():
     assert math.isnan(semantic_entropy([])) and math.isnan(semantic_entropy([], []))
     assert math.isnan(naive_entropy([])) and math.isnan(naive_entropy([-1.0, NAN]))
+    assert math.isnan(naive_entropy([-1.0, -1.0], [1, NAN]))  # a server may not count
     assert math.isnan(semantic_entropy(["a1", "b1"], [-1.0, NAN]))
     assert math.isnan(semantic_entropy(["a1"], [-math.inf]))
 
