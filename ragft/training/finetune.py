@@ -235,10 +235,7 @@ def _train(
             checkpoint_every=checkpoint_every,
         )
         measured = trainer.run(tuner)
-        # of weights that are spread over the processes, all of them put together the whole
-        spread = together.count() > 1 and together.sharded()
-        weights = tuner.accelerator.get_state_dict(tuner.model) if spread else None
-        return tuner.model, measured, weights
+        return tuner.model, measured, trainer.whole_weights(tuner)
 
 
 @contextmanager

@@ -330,6 +330,19 @@ def run(tuner: Tuner) -> dict[str, Any]:
     }
 
 
+def whole_weights(tuner: Tuner) -> dict[str, torch.Tensor] | None:
+    """Return weights that are spread over processes, put together; None where none are.
+
+    All processes must ask; the first alone gets them.
+    """
+    if not (processes.count() > 1 and processes.sharded()):
+        return None
+    found = tuner.accelerator.get_state_dict(tuner.model)
+    # what shares its weight with another layer is not written twice
+    shared = getattr(tuner.model, "all_tied_weights_keys", None) or {}
+    return {name: part for name, part in found.items() if name not in shared}
+
+
 def _by_epoch(losses: Sequence[float], epochs: int) -> list[float]:
     size = len(losses) // epochs
     return [sum(losses[i * size : (i + 1) * size]) / size for i in range(epochs)]

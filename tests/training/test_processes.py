@@ -35,9 +35,16 @@ from pathlib import Path
 from ragft.training import finetune as module, methods, processes, trainer
 from ragft.types import Example
 given = json.loads(Path(sys.argv[1]).read_text())
-module.multiplies_bf16 = methods.multiplies_bf16 = lambda *_: given["bf16"]
+module.multiplies_bf16 = methods.multiplies_bf16 = lambda *_: False
+if processes.sharded():  # accelerate spreads weights over GPUs alone: a CPU must look like one
+    from accelerate.state import PartialState
+    from accelerate.utils import DistributedType
+    processes.join(2, 60)
+    PartialState._prepare_backend = lambda *_: ("gloo", DistributedType.MULTI_GPU)
 taken = trainer.Tuner.training_step
 def step(self, *arguments):
+    spread = [hasattr(part, "to_local") for part in self.model.parameters()]
+    assert any(spread) == processes.sharded()
     if processes.rank() == 1 and self.state.global_step == given["at"]:
         exec(given["then"])
     return taken(self, *arguments)
@@ -55,17 +62,24 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
 
 
-def together(tmp_path: Path, model: Path, runs: dict, at: int = -1, then: str = "", bf16=False):
+def together(
+    tmp_path: Path,
+    model: Path,
+    runs: dict,
+    at: int = -1,
+    then: str = "",
+    more: dict[str, str] | None = None,
+) -> subprocess.CompletedProcess:
     """Train in two processes; `then` is done by the second one as step number `at` begins."""
     pairs = [(e.prompt, e.completion) for e in EXAMPLES]
     runs = {str(tmp_path / name): options for name, options in runs.items()}
     given = {"model": str(model), "examples": pairs, "runs": runs, "at": at, "then": then}
-    (tmp_path / "given.json").write_text(json.dumps({**given, "bf16": bf16}))
+    (tmp_path / "given.json").write_text(json.dumps(given))
     (tmp_path / "train.py").write_text(TRAIN)
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     return subprocess.run(
         [*launcher, "--nproc-per-node=2", tmp_path / "train.py", tmp_path / "given.json"],
-        env=environment(),
+        env=environment() | (more or {}),
         capture_output=True,
         text=True,
         timeout=300,
@@ -85,8 +99,14 @@ def test_two_processes_take_the_steps_of_one(tiny_model, tmp_path, float32):
     done = together(tmp_path, tiny_model, runs)
     assert done.returncode == 0, done.stderr
     assert sorted(done.stdout.split("\n")) == ["", "process 0 done", "process 1 done"]
+    check_like_one(tmp_path, tiny_model, runs)
+    assert not list(tmp_path.glob(".*.training"))
+
+
+def check_like_one(tmp_path: Path, model: Path, runs: dict) -> None:
+    """Hold what two processes trained against what this one trains."""
     for name, options in runs.items():
-        one = finetune(tiny_model, EXAMPLES, out=tmp_path / "one" / name, **options)
+        one = finetune(model, EXAMPLES, out=tmp_path / "one" / name, **options)
         two = json.loads((tmp_path / name / models.ADAPTER_CARD).read_text())
         assert two["settings"].pop("processes") == 2
         measured, settings = two["measured"], two["settings"]
@@ -98,7 +118,6 @@ def test_two_processes_take_the_steps_of_one(tiny_model, tmp_path, float32):
         theirs = load_file(tmp_path / name / weights.name)
         for part, values in load_file(weights).items():
             assert torch.allclose(values, theirs[part], atol=1e-3), part
-    assert not list(tmp_path.glob(".*.training"))
 
 
 def test_another_number_of_processes_than_was_said_is_an_error(tiny_model, tmp_path, monkeypatch):
@@ -226,3 +245,24 @@ def test_a_process_that_hangs_is_not_waited_for_without_end(tiny_model, tmp_path
     assert failed.returncode != 0 and "done" not in failed.stdout
     assert "did not answer within 10 s" in failed.stderr
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.long
+def test_weights_spread_over_two_processes_take_the_steps_of_one(tiny_model, tmp_path, float32):
+    """FSDP by the settings in `launch/`, as accelerate hands them to processes."""
+    given = yaml.safe_load((ROOT / "launch" / "fsdp.yaml").read_text())["fsdp_config"]
+    more = {"ACCELERATE_USE_FSDP": "true", "ACCELERATE_TORCH_DEVICE": "cpu"}
+    more |= {name.upper(): str(value).lower() for name, value in given.items()}
+    for name in ("FSDP_AUTO_WRAP_POLICY", "FSDP_STATE_DICT_TYPE"):
+        more[name] = more[name].upper()
+    full = SETTINGS | {"method": "full", "learning_rate": 1e-3}
+    runs = {"lora": SETTINGS, "full": full}
+    done = together(tmp_path, tiny_model, runs, more=more)
+    assert done.returncode == 0, done.stderr
+    check_like_one(tmp_path, tiny_model, runs)
+    cut = {"cut": full | {"checkpoint_every": 2}}
+    failed = together(tmp_path, tiny_model, cut, 5, "raise MemoryError", more=more)
+    assert failed.returncode != 0 and "memory ran out in training" in failed.stderr
+    done = together(tmp_path, tiny_model, cut, more=more)
+    assert done.returncode == 0, done.stderr
+    check_like_one(tmp_path, tiny_model, cut)
