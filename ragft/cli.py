@@ -56,6 +56,7 @@ def parser() -> argparse.ArgumentParser:
     _add_explain(commands)
     _add_corpus(commands)
     _add_doctor(commands)
+    _add_train(commands)
     _add_model(commands)
     _add_claims(commands)
     _add_bench(commands)
@@ -436,6 +437,73 @@ def _doctor(options: argparse.Namespace) -> int:
 
     found = examine()
     _print(options, found, doctor_text(found))
+    return 0
+
+
+def _add_train(commands: Any) -> None:
+    command = _command(commands, "train", _train, "fine-tune a model; alone or under a launcher")
+    command.add_argument(
+        "examples", metavar="EXAMPLES.jsonl", help='{"prompt": …, "completion": …} a line'
+    )
+    command.add_argument("--out", required=True, metavar="FOLDER", help="goes on in it, too")
+    command.add_argument(
+        "--model", default="embedded", help="embedded, resident, a Hugging Face id or a folder"
+    )
+    command.add_argument("--method", default="lora", help="lora, qlora, full, prefix or prompt")
+    command.add_argument("--start", metavar="FOLDER", help="an adapter to go on from")
+    command.add_argument("--conflicts", default="refuse", choices=("refuse", "allow"))
+    for name, kind in _TRAINING.items():
+        command.add_argument(
+            f"--{name.replace('_', '-')}", type=kind, metavar=kind.__name__[0].upper()
+        )
+    for name in ("gradient_checkpointing", "mix_lengths"):
+        command.add_argument(f"--{name.replace('_', '-')}", action="store_true")
+    command.add_argument("--no-resume", action="store_true", help="start an interrupted run again")
+    command.add_argument(
+        "--processes",
+        type=int,
+        default=1,
+        metavar="N",
+        help="that torchrun or accelerate launch started; default: 1",
+    )
+    command.add_argument(
+        "--timeout", type=float, default=1800, metavar="SECONDS", help="for a process to answer"
+    )
+    _json_option(command)
+
+
+_TRAINING = {"rank": int, "alpha": float, "dropout": float, "virtual_tokens": int, "epochs": int}
+_TRAINING |= {"min_steps": int, "learning_rate": float, "batch_tokens": int, "seed": int}
+_TRAINING |= {"max_length": int, "checkpoint_every": int}
+"""Numbers of `ragft train`, as `finetune` takes them; what is not given is left to it."""
+
+
+def _train(options: argparse.Namespace) -> int:
+    from ragft.training import processes
+    from ragft.training.finetune import finetune
+    from ragft.training.from_jsonl import read_examples
+
+    given = {name: getattr(options, name) for name in _TRAINING}
+    made = finetune(
+        options.model,
+        read_examples(options.examples),
+        out=options.out,
+        method=options.method,
+        start=options.start,
+        conflicts=options.conflicts,
+        gradient_checkpointing=options.gradient_checkpointing,
+        mix_lengths=options.mix_lengths,
+        resume=not options.no_resume,
+        progress=not options.json,
+        processes=options.processes,
+        timeout_s=options.timeout,
+        **{name: value for name, value in given.items() if value is not None},
+    )
+    if processes.first():
+        seconds = f"{made.seconds:.0f} s, {made.processes} processes"
+        text = f"{made.adapter}: {made.steps} steps, loss {made.losses[-1]:.3f}, {seconds}"
+        _print(options, made, text)
+    processes.leave()
     return 0
 
 

@@ -214,7 +214,8 @@ def test_errors_are_one_message_and_a_status(arguments, message, tmp_path, capsy
 
 
 @pytest.mark.parametrize(
-    "command", ["reproduce", "run", "compare", "retrieve", "explain", "corpus", "doctor", "model"]
+    "command",
+    ["reproduce", "run", "compare", "retrieve", "explain", "corpus", "doctor", "train", "model"],
 )
 def test_every_command_explains_itself(command, capsys):
     with pytest.raises(SystemExit) as ended:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from ragft import models
-from ragft.retrieval import embedding_model, first_look
+from ragft.retrieval import embedding_model, embedding_pool, first_look
 from ragft.retrieval.topk import top_k as best
 from ragft.retrieval.vector_cache import VectorCache
 from ragft.types import RagftError
@@ -54,6 +54,10 @@ class Embedder:
     compiled : bool
         Let torch compile the model, which takes tens of seconds at the first texts and a C++
         compiler; worth it for many texts on processors whose matrix units outrun the rest (AMX).
+    processes : int
+        How many share the work on a CPU where a call brings at least 256 texts for each; each
+        takes one core, about a second to start, and memory for its activations (they share the
+        weights). Vectors differ from those of one process by rounding alone.
 
     Attributes
     ----------
@@ -78,12 +82,18 @@ class Embedder:
         device: str | None = None,
         dtype: str = "float32",
         compiled: bool = False,
+        processes: int = 1,
     ) -> None:
         if dtype not in DTYPES:
             raise RagftError(f"Embedder: dtype={dtype!r}; choose {' or '.join(DTYPES)}.")
         if batch_size is not None and (not isinstance(batch_size, int) or batch_size < 1):
             raise RagftError(f"Embedder: batch_size must be at least 1, not {batch_size!r}.")
+        if not isinstance(processes, int) or processes < 1:
+            raise RagftError(f"Embedder: processes must be at least 1, not {processes!r}.")
+        if processes > 1 and compiled:
+            raise RagftError("Embedder: compiled=True takes one process; leave one of the two out.")
         self.folder = embedding_model.model_folder(model)
+        self.processes = processes
         self.batch_size = batch_size
         self.device, self.dtype, self.compiled = device, dtype, compiled
         self.embedded = 0
@@ -159,7 +169,8 @@ class Embedder:
         Raises
         ------
         RagftError
-            A string in place of a list; a damaged or unwritable cache.
+            A string in place of a list; a damaged or unwritable cache; `processes` above 1
+            with a model on a GPU; one of them ended from outside.
         """
         if isinstance(texts, str):
             raise RagftError("Embedder: embed takes a list of texts, not one string.")
@@ -167,6 +178,9 @@ class Embedder:
         unique = list(dict.fromkeys(texts))
         known = cache.get(unique) if cache and unique else {}
         missing = [text for text in unique if text not in known]
+        if embedding_pool.pays(len(missing), self.processes):
+            known.update(zip(missing, self._together(missing, cache), strict=True))
+            missing = []
         for start in range(0, len(missing), SLAB):
             slab = missing[start : start + SLAB]
             made = dict(zip(slab, self._forward(slab), strict=True))
@@ -177,10 +191,23 @@ class Embedder:
             return np.empty((0, self.dimension), dtype=np.float32)
         return np.stack([known[text] for text in texts])
 
+    def _together(self, texts: list[str], cache: VectorCache | None) -> np.ndarray:
+        """Embed texts in several processes, which write to the cache themselves."""
+        kind = self._model.device.type  # loaded here, so that the others share its memory
+        if kind != "cpu":
+            raise RagftError(
+                f"Embedder: processes={self.processes} share the cores of a CPU, and the model "
+                f"lies on {kind!r}; use processes=1, or device='cpu'."
+            )
+        vectors, cut = embedding_pool.embed(self, texts, cache, self.processes)
+        self.embedded += len(texts)
+        self._tell_truncated(cut, len(texts))
+        return vectors
+
     def _forward(self, texts: list[str]) -> np.ndarray:
         import torch
 
-        self._count_truncated(texts)
+        self._tell_truncated(self._longer(texts), len(texts))
         kind = self._model.device.type
         with torch.autocast(kind, torch.bfloat16, enabled=self.dtype == "bfloat16"):
             made = self._model.encode(
@@ -200,16 +227,18 @@ class Embedder:
         self.embedded += len(texts)
         return vectors
 
-    def _count_truncated(self, texts: list[str]) -> None:
+    def _longer(self, texts: list[str]) -> int:
+        """Return how many texts are longer than the model reads."""
         limit = self._model.max_seq_length
-        if limit is None:
-            return
-        count = models.count_longer(self._model.tokenizer, texts, limit)
+        return 0 if limit is None else models.count_longer(self._model.tokenizer, texts, limit)
+
+    def _tell_truncated(self, count: int, of: int) -> None:
         self.truncated += count
         if count:
             warnings.warn(
-                f"dense retrieval: {count} of {len(texts)} texts are longer than the {limit} "
-                "tokens that the model reads; the rest of them is not seen (use smaller chunks).",
+                f"dense retrieval: {count} of {of} texts are longer than the "
+                f"{self._model.max_seq_length} tokens that the model reads; the rest of them is "
+                "not seen (use smaller chunks).",
                 stacklevel=3,
             )
 

@@ -6,6 +6,7 @@ what the training cost, and the SHA-256 of every file. How it is trained lives e
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Mapping
@@ -53,6 +54,8 @@ class FinetuneResult:
     """Mean training loss of each epoch, in nats per completion token."""
     curve: tuple[float, ...] = ()
     """The same of each step; () in a result made before this was kept."""
+    processes: int = 1
+    """Processes that trained it together; `peak_memory_mb` is of the one that held most."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,8 @@ class Settings:
     """The PEFT configuration that was passed through."""
     gradient_checkpointing: bool = False
     mix_lengths: bool = False
+    processes: int = 1
+    """Processes that share each batch: sums are then made in another order."""
 
 
 _LATER = {
@@ -86,6 +91,7 @@ _LATER = {
     "peft": None,
     "gradient_checkpointing": False,
     "mix_lengths": False,
+    "processes": 1,
 }
 """Settings that came later: left out where they say nothing, so that older results stay valid."""
 
@@ -128,20 +134,50 @@ def begin(out: Path, settings: Settings, resume: bool) -> Path:
     """Return the folder to work in, beside `out`; what an interrupted run left stays there.
 
     It is emptied where `resume` is false or the run that left it had other settings.
+
+    Raises
+    ------
+    RagftError
+        The same run was interrupted with another number of processes.
     """
     part = out.with_name(f".{out.name}.training")
     path = part / "settings.json"
     text = files.to_json(written(settings))
+    if resume and path.is_file():
+        _check_processes(out, path.read_text("utf-8"), settings)
     if part.exists() and not (resume and path.is_file() and path.read_text("utf-8") == text):
         shutil.rmtree(part)
     files.atomic_write(path, text)
     return part
 
 
+def _check_processes(out: Path, text: str, settings: Settings) -> None:
+    """Refuse checkpoints that other processes share: they hold the random state of each."""
+    try:
+        left = {"processes": 1, **json.loads(text)}
+    except ValueError:  # cut short: such a folder is emptied
+        return
+    here = {**json.loads(files.to_json(written(settings))), "processes": settings.processes}
+    if left != here and {**left, "processes": settings.processes} == here:
+        raise RagftError(
+            f"{out}: a run of {left['processes']} processes was interrupted here, and this one has "
+            f"{settings.processes}: start as many to go on with it, or pass resume=False "
+            "(--no-resume) to start again"
+        )
+
+
 def close(
-    out: Path, settings: Settings, network: Any, tokenizer: Any, measured: Mapping[str, Any]
+    out: Path,
+    settings: Settings,
+    network: Any,
+    tokenizer: Any,
+    measured: Mapping[str, Any],
+    weights: Mapping[str, Any] | None = None,
 ) -> FinetuneResult:
-    """Write weights (of a whole model, its tokenizer too) and card; then drop the checkpoints."""
+    """Write weights (of a whole model, its tokenizer too) and card; then drop the checkpoints.
+
+    `weights` are those of `network` where it holds only a part of each (FSDP).
+    """
     card = {
         "settings": written(settings),
         "measured": measured,
@@ -151,9 +187,9 @@ def close(
     def build(folder: Path) -> None:
         with models.quiet():
             if hasattr(network, "peft_config"):
-                _save_adapter(network, folder)
+                _save_adapter(network, folder, weights)
             else:
-                network.save_pretrained(folder)
+                network.save_pretrained(folder, state_dict=weights)
                 tokenizer.save_pretrained(folder)
         files.atomic_write(folder / models.ADAPTER_CARD, files.to_json(card))
 
@@ -162,11 +198,11 @@ def close(
     return result(out, models.read_card(out))
 
 
-def _save_adapter(network: Any, folder: Path) -> None:
+def _save_adapter(network: Any, folder: Path, weights: Mapping[str, Any] | None) -> None:
     name = Path(network.active_peft_config.base_model_name_or_path or "").name
     network.active_peft_config.base_model_name_or_path = name  # not a path of this machine
     # the embeddings are never tuned; asked to find out, PEFT would ask the hub
-    network.save_pretrained(folder, save_embedding_layers=False)
+    network.save_pretrained(folder, save_embedding_layers=False, state_dict=weights)
     (folder / "README.md").unlink(missing_ok=True)  # an empty form of a model card
 
 
@@ -202,6 +238,7 @@ def result(out: Path, card: Mapping[str, Any]) -> FinetuneResult:
         method=settings["method"],
         seed=settings["seed"],
         adapter_bytes=sum(path.stat().st_size for path in weights),
+        processes=settings.get("processes", 1),
         **measured | {name: tuple(measured.get(name, ())) for name in ("losses", "curve")},
     )
 

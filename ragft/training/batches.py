@@ -1,7 +1,8 @@
 """Rows of tokens and the batches they are trained in: a budget of tokens, not a number of rows.
 
 Every row stands in a line of its own, so that no row sees another. Rows of like lengths together
-keep padding small; rows as they fall learn better from small batches.
+keep padding small; rows as they fall learn better from small batches. Several processes share the
+batches that one process would train.
 """
 
 from __future__ import annotations
@@ -67,6 +68,27 @@ class TokenBatches:
 def steps_an_epoch(rows: Sequence[Row], budget: int, mixed: bool = False) -> int:
     """Return how many batches the rows make."""
     return len(TokenBatches([len(row.ids) for row in rows], budget, seed=0, mixed=mixed))
+
+
+def share(rows: Sequence[Row], rank: int, count: int, pad: int) -> dict[str, torch.Tensor]:
+    """Return what one of several processes computes of a batch, and what all of them compute.
+
+    Every `count`-th row, so that rows sorted by length are spread evenly. A process for which
+    none is left gets a row that is not learnt from: it must still take part in the step.
+
+    Returns
+    -------
+    dict
+        As from `collate`, and `trained` (rows learnt from here) and `tokens` (tokens learnt from
+        in the whole batch, by which every process divides its loss).
+    """
+    mine = rows[rank::count]
+    batch = collate(mine or rows[:1], pad)
+    if not mine:
+        batch["labels"].fill_(-100)
+    # the first token of a row follows nothing, and is not learnt
+    learnt = sum(len(row.ids) - max(row.prompt, 1) for row in rows)
+    return batch | {"trained": torch.tensor(len(mine)), "tokens": torch.tensor(learnt)}
 
 
 def collate(rows: Sequence[Row], pad: int) -> dict[str, torch.Tensor]:

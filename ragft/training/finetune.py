@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ import torch
 from ragft import files, models
 from ragft.runtime import multiplies_bf16
 from ragft.training import adapters, methods
+from ragft.training import processes as together
 from ragft.training.adapters import FinetuneResult, Settings
 from ragft.training.batches import steps_an_epoch
 from ragft.training.methods import default_learning_rate
@@ -54,6 +55,8 @@ def finetune(
     resume: bool = True,
     progress: bool = True,
     checkpoint_every: int | None = None,
+    processes: int = 1,
+    timeout_s: float = 1800.0,
 ) -> FinetuneResult:
     """Train a model to complete prompts, and keep the result in a folder of its own.
 
@@ -116,6 +119,12 @@ def finetune(
         Show a progress bar.
     checkpoint_every : int, optional
         Steps between checkpoints; by default one a minute, so a short run writes none.
+    processes : int
+        How many processes a launcher (`torchrun`, `accelerate launch`) started to run this very
+        call, from 1. They share each batch and divide by its tokens, so that a step is that of
+        one process but for the order of sums. All must see `out`; the first alone writes there.
+    timeout_s : float
+        Seconds that a process waits for the others before it ends with an error.
 
     Raises
     ------
@@ -123,14 +132,19 @@ def finetune(
         No examples, an empty prompt or completion, an example longer than `max_length`,
         conflicting examples, a target module that the model does not have, a rank larger than a
         layer, a loss that is not a number (checkpoints before it are kept), memory that runs out,
-        'qlora' without bitsandbytes, other contents in `out`, or a `start` that is for another
-        base or was trained by another method.
+        'qlora' without bitsandbytes, other contents in `out`, a `start` that is for another
+        base or was trained by another method, another number of processes than was said (also
+        than was interrupted), one of them gone or late, or another run that trains into `out`
+        (one process waits for it instead).
     """
     method, given = methods.named(method)
     whole = {"rank": rank, "epochs": epochs, "min_steps": min_steps, "batch_tokens": batch_tokens}
-    whole |= {"virtual_tokens": virtual_tokens}
+    whole |= {"virtual_tokens": virtual_tokens, "processes": processes}
     whole |= {} if checkpoint_every is None else {"checkpoint_every": checkpoint_every}
     methods.check_numbers(whole, dropout, learning_rate)
+    if not timeout_s > 0:
+        raise RagftError(f"timeout_s={timeout_s}: must be above 0")
+    together.join(processes, timeout_s)
     if conflicts not in ("refuse", "allow"):
         raise RagftError(f"conflicts={conflicts!r}: choose 'refuse' or 'allow'")
     folder, out = models.locate(getattr(model, "folder", model)), Path(out)
@@ -158,21 +172,39 @@ def finetune(
         peft=None if given is None else methods.told(given),
         gradient_checkpointing=gradient_checkpointing,
         mix_lengths=mix_lengths,
+        processes=processes,
     )
     if start is not None:
         chosen = adapters.going_on(start, chosen)
-    if out.exists():  # it appears whole: reading one needs no lock, nor a right to write
+    if processes == 1 and out.exists():  # it appears whole: no lock, nor a right to write, needed
         return adapters.finished(out, chosen)
-    with files.locked(out.with_name(f".{out.name}.lock")):
-        if out.exists():
+    with _alone(out, processes), together.answering(timeout_s):
+        if together.from_first(out.exists):
             return adapters.finished(out, chosen)
-        part = adapters.begin(out, chosen, resume)
+        part = Path(together.from_first(lambda: str(adapters.begin(out, chosen, resume))))
         with _used_up(out, chosen):
-            tuned, measured = _train(
+            tuned, measured, weights = _train(
                 folder, part, chosen, given, rows, start, progress, checkpoint_every
             )
         measured |= {"examples": len(examples), "conflicting": len(conflicting(examples))}
-        return adapters.close(out, chosen, tuned, models.open_tokenizer(folder), measured)
+
+        def close() -> FinetuneResult:
+            tokenizer = models.open_tokenizer(folder)
+            return adapters.close(out, chosen, tuned, tokenizer, measured, weights)
+
+        if processes == 1:
+            return close()
+        together.from_first(lambda: str(close().adapter))
+        return adapters.finished(out, chosen)
+
+
+def _alone(out: Path, processes: int) -> AbstractContextManager[None]:
+    """Keep other runs from training into the same folder; of several processes the first does."""
+    lock = out.with_name(f".{out.name}.lock")
+    if processes == 1:
+        return files.locked(lock)
+    busy = f"{out}: another run trains into this folder; wait for it, or choose another folder"
+    return files.locked(lock, busy) if together.first() else nullcontext()
 
 
 def _train(
@@ -184,7 +216,7 @@ def _train(
     start: str | os.PathLike[str] | None,
     progress: bool,
     checkpoint_every: int | None,
-) -> tuple[Any, dict[str, Any]]:
+) -> tuple[Any, dict[str, Any], Any]:
     with models.quiet():
         from ragft.training import trainer
 
@@ -204,7 +236,8 @@ def _train(
             progress=progress,
             checkpoint_every=checkpoint_every,
         )
-        return tuner.model, trainer.run(tuner)
+        measured = trainer.run(tuner)
+        return tuner.model, measured, trainer.whole_weights(tuner)
 
 
 @contextmanager

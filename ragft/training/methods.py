@@ -17,6 +17,7 @@ import torch
 
 from ragft import models
 from ragft.runtime import multiplies_bf16
+from ragft.training import processes
 from ragft.training.adapters import Settings
 from ragft.types import RagftError
 
@@ -132,7 +133,8 @@ def open_base(folder: Path, chosen: Settings, longest: int) -> Any:
     half = chosen.method != "full" and gpu and multiplies_bf16()
     network = models.open_network(
         folder,
-        device="cuda" if gpu else "cpu",
+        # weights that are spread over processes go from memory to the GPUs part by part
+        device="cuda" if gpu and not processes.sharded() else "cpu",
         dtype=torch.bfloat16 if half else torch.float32,
         quantization="nf4" if chosen.method == "qlora" else None,
         **options,

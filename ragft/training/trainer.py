@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate.data_loader import prepare_data_loader
 from datasets import Dataset
 from torch.nn.functional import cross_entropy
 from tqdm.auto import tqdm
@@ -22,7 +23,8 @@ from trl import SFTConfig, SFTTrainer
 
 from ragft import files
 from ragft.runtime import peak_gpu_memory_mb, peak_memory_mb
-from ragft.training.batches import Row, TokenBatches, collate, steps_an_epoch
+from ragft.training import processes
+from ragft.training.batches import Row, TokenBatches, collate, share, steps_an_epoch
 from ragft.training.methods import start_from_words
 from ragft.types import RagftError
 
@@ -42,13 +44,20 @@ class Keeper(TrainerCallback):
         """Save every `every` steps, or once a minute where that is None."""
         if self.every is not None:
             control.should_save = state.global_step % self.every == 0
-        elif time.monotonic() - self.last > CHECKPOINT_SECONDS:
+        elif processes.from_first(self._due):
             control.should_save = True
-            self.last = time.monotonic()
+
+    def _due(self) -> bool:
+        if time.monotonic() - self.last <= CHECKPOINT_SECONDS:
+            return False
+        self.last = time.monotonic()
+        return True
 
     def on_save(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
         """Seal the checkpoint just written as whole, unless its weights are no numbers."""
-        if finite(model):
+        # asked in every process: only when all have answered has each written its part
+        (good,) = processes.added(float(finite(model)))
+        if good == processes.count() and processes.first():
             folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
             files.atomic_write(folder / COMPLETE, files.sealed_json({"hash": _hash(folder)}))
 
@@ -70,6 +79,8 @@ class Tuner(SFTTrainer):
 
     def _spare_walks(self) -> None:
         """Replace two walks over all modules at every step: a tenth of the time of a small step."""
+        if processes.count() > 1:  # what wraps the model then replaces its parameters
+            return
         self.trained = [part for part in self.model.parameters() if part.requires_grad]
         self.model.train()
         self.model.train = lambda mode=True: self.model
@@ -85,35 +96,59 @@ class Tuner(SFTTrainer):
         pad = self.processing_class.pad_token_id
         lengths = [len(row.ids) for row in self.rows]
         batches = TokenBatches(lengths, self.budget, self.args.seed, self.mixed)
+        rank, count = processes.rank(), processes.count()
+
+        def put_together(rows: Sequence[Row]) -> dict[str, torch.Tensor]:
+            return collate(rows, pad) if count == 1 else share(rows, rank, count, pad)
+
         loader = torch.utils.data.DataLoader(
-            self.rows, batch_sampler=batches, collate_fn=lambda rows: collate(rows, pad)
+            self.rows, batch_sampler=batches, collate_fn=put_together
         )
-        return self.accelerator.prepare(loader)
+        if count == 1:
+            return self.accelerator.prepare(loader)
+        # accelerate would deal out whole batches; here each is shared, so that a step is a step
+        return prepare_data_loader(
+            loader, self.accelerator.device, num_processes=1, process_index=0, put_on_device=True
+        )
 
     def compute_loss(
         self, model: Any, inputs: dict, return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
-        """Mean cross-entropy of the completion tokens, projecting onto the vocabulary only them."""
+        """Mean cross-entropy of the completion tokens, projecting onto the vocabulary only them.
+
+        In several processes the sum over a process's own rows by the tokens of the whole batch,
+        times the processes, by which their gradients are divided: the step is that of one process.
+        """
+        inputs.pop("trained", None)
+        tokens = inputs.pop("tokens", None)
         width = inputs["input_ids"].shape[1]
         labels = inputs.pop("labels")[:, 1:]
         places = (labels != -100).any(0).nonzero().squeeze(1)
         # counted from the end, because virtual tokens may stand in front
         logits = model(**inputs, use_cache=False, logits_to_keep=places - width).logits
         chosen = labels[:, places]
-        return cross_entropy(logits.flatten(0, 1).float(), chosen.flatten(), ignore_index=-100)
+        if tokens is None:
+            return cross_entropy(logits.flatten(0, 1).float(), chosen.flatten(), ignore_index=-100)
+        loss = cross_entropy(
+            logits.flatten(0, 1).float(), chosen.flatten(), ignore_index=-100, reduction="sum"
+        )
+        return loss / tokens * processes.count()
 
     def training_step(self, model: Any, inputs: dict, num_items_in_batch: Any = None) -> Any:
         """Take a step, and note its loss, rows and the seconds so far."""
         history, step = self.state.log_history, self.state.global_step + 1
-        rows = len(inputs["labels"])
+        rows = int(inputs.get("trained", len(inputs["labels"])))
         if self.started is None:  # the first step of this process
             self.started = time.perf_counter() - (history[-1]["seconds"] if history else 0.0)
             self.progress.update(step - 1)
         loss = super().training_step(model, inputs, num_items_in_batch)
-        if not math.isfinite(loss.item()):
-            raise RagftError(self._diverged(f"the loss became {loss.item()} at step {step}"))
+        value = loss.item()
+        if processes.count() > 1:
+            value, rows = processes.added(value / processes.count(), rows)
+        if not math.isfinite(value):
+            raise RagftError(self._diverged(f"the loss became {value} at step {step}"))
         seconds = time.perf_counter() - self.started
-        history.append({"step": step, "loss": loss.item(), "rows": rows, "seconds": seconds})
+        history.append({"step": step, "loss": value, "rows": int(rows), "seconds": seconds})
         self.progress.update(1)
         return loss
 
@@ -180,7 +215,9 @@ def _drops_nothing(module: Any) -> bool:
 def finite(network: Any) -> bool:
     """Tell whether all trained weights are numbers."""
     trained = (part for part in network.parameters() if part.requires_grad)
-    return all(bool(part.isfinite().all()) for part in trained)
+    # of weights that are spread over processes (FSDP), those that lie here
+    here = (part.to_local() if hasattr(part, "to_local") else part for part in trained)
+    return all(bool(part.isfinite().all()) for part in here)
 
 
 def build(
@@ -200,7 +237,7 @@ def build(
     Raises
     ------
     RagftError
-        PEFT refuses its configuration, or there is more than one process.
+        PEFT refuses its configuration.
     """
     arguments = SFTConfig(
         output_dir=str(folder),
@@ -223,16 +260,22 @@ def build(
         dataset_kwargs={"skip_prepare_dataset": True},
         max_length=None,
         accelerator_config={"even_batches": False},
+        average_tokens_across_devices=False,  # the loss is divided by their number here
+        # what PEFT may train and not use is its own matter; the rest is used at every step
+        ddp_find_unused_parameters=chosen.method.startswith("peft:"),
     )
-    if arguments.world_size > 1:
-        raise RagftError("finetune trains in one process; start it without a distributed launcher")
     steps = steps_an_epoch(rows, chosen.batch_tokens, chosen.mix_lengths) * chosen.epochs
     try:
         tuner = Tuner(
             rows,
             chosen.batch_tokens,
             chosen.mix_lengths,
-            tqdm(total=steps, desc="fine-tuning", unit="step", disable=not progress),
+            tqdm(
+                total=steps,
+                desc="fine-tuning",
+                unit="step",
+                disable=not (progress and processes.first()),
+            ),
             model=network,
             args=arguments,
             # the rows are tokenised: the trainer only looks at the form of its own data set
@@ -264,28 +307,43 @@ def run(tuner: Tuner) -> dict[str, Any]:
     gpu = torch.cuda.is_available()
     if gpu:
         torch.cuda.reset_peak_memory_stats()
+    checkpoint = processes.from_first(lambda: _last_checkpoint(Path(tuner.args.output_dir)))
     with tuner.progress:
-        tuner.train(resume_from_checkpoint=_last_checkpoint(Path(tuner.args.output_dir)))
+        tuner.train(resume_from_checkpoint=checkpoint)
     steps = [entry for entry in tuner.state.log_history if "rows" in entry]
     epochs = int(tuner.args.num_train_epochs)
     trained = sum(entry["rows"] for entry in steps)
     if trained != len(tuner.rows) * epochs:
         raise RagftError(f"{trained} rows were trained instead of {len(tuner.rows)} × {epochs}")
-    if not finite(tuner.model):
+    if processes.added(float(finite(tuner.model))) != [processes.count()]:
         raise RagftError(tuner._diverged("a weight is no longer a number after the last step"))
     tokens, seconds = epochs * sum(len(row.ids) for row in tuner.rows), steps[-1]["seconds"]
+    (memory,) = processes.largest(peak_gpu_memory_mb() if gpu else peak_memory_mb())
     curve, parts = [entry["loss"] for entry in steps], list(tuner.model.parameters())
     return {
         "steps": len(steps),
         "tokens_seen": tokens,
         "seconds": seconds,
         "tokens_per_second": tokens / seconds,
-        "peak_memory_mb": peak_gpu_memory_mb() if gpu else peak_memory_mb(),
+        "peak_memory_mb": memory,
         "losses": _by_epoch(curve, epochs),
         "curve": curve,
         "trainable": sum(part.numel() for part in parts if part.requires_grad),
         "total": sum(part.numel() for part in parts),
     }
+
+
+def whole_weights(tuner: Tuner) -> dict[str, torch.Tensor] | None:
+    """Return weights that are spread over processes, put together; None where none are.
+
+    All processes must ask; the first alone gets them.
+    """
+    if not (processes.count() > 1 and processes.sharded()):
+        return None
+    found = tuner.accelerator.get_state_dict(tuner.model)
+    # what shares its weight with another layer is not written twice
+    shared = getattr(tuner.model, "all_tied_weights_keys", None) or {}
+    return {name: part for name, part in found.items() if name not in shared}
 
 
 def _by_epoch(losses: Sequence[float], epochs: int) -> list[float]:

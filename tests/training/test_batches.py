@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ragft import models
-from ragft.training.batches import Row, TokenBatches, collate
+from ragft.training.batches import Row, TokenBatches, collate, share
 
 
 @given(
@@ -108,3 +108,19 @@ def likelihoods(network, rows) -> torch.Tensor:
         said = torch.log_softmax(network(**batch, use_cache=False).logits[:, :-1].float(), -1)
     nats = said.gather(2, labels.clamp(min=0)[..., None])[..., 0]
     return (nats * (labels != -100)).sum(1)
+
+
+def test_several_processes_share_a_batch_and_know_the_tokens_of_all():
+    rows = [Row([1, 5, 6, 7, 2], 3), Row([1, 8, 2], 2), Row([9, 2], 0)]  # learnt: 2 + 1 + 1
+    first, second = (share(rows, rank, 2, pad=0) for rank in (0, 1))
+    assert first["input_ids"].tolist() == [[1, 5, 6, 7, 2], [9, 2, 0, 0, 0]]
+    assert second["input_ids"].tolist() == [[1, 8, 2]]
+    assert (first["trained"], second["trained"]) == (2, 1)
+    assert (first["tokens"], second["tokens"]) == (4, 4)
+
+
+def test_a_process_for_which_no_row_is_left_learns_from_none():
+    batch = share([Row([1, 5, 2], 1)], 1, 2, pad=0)
+    assert batch["input_ids"].tolist() == [[1, 5, 2]]
+    assert batch["labels"].tolist() == [[-100, -100, -100]]
+    assert (batch["trained"], batch["tokens"]) == (0, 2)
