@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -53,7 +54,7 @@ def read_runs(folder: str | Path) -> list[dict[str, Any]]:
     """
     folder = Path(folder)
     asked = _whole(folder / "grid.json").get("runs")
-    if not isinstance(asked, list) or not all(_fits(run, ASKED) for run in asked):
+    if not isinstance(asked, list) or not all(_fits(r, ASKED) and _named(r) for r in asked):
         raise RagftError(f"{folder / 'grid.json'}: missing or damaged; run the batch again.")
     runs = []
     for run in asked:
@@ -155,6 +156,15 @@ def _kept(path: Path) -> dict[str, Any]:
         return {"status": "waiting"}
     found = _whole(path)
     return found if _fits(found, KEPT) else {"status": "record damaged"}
+
+
+def _named(run: Mapping[str, Any]) -> bool:
+    """Tell whether a run's name can be that of a folder, and of one that lies in the grid's."""
+    try:
+        name = os.fsencode(run["name"])
+    except UnicodeEncodeError:
+        return False
+    return 0 < len(name) < 256 and b"/" not in name and b"\0" not in name and name != b".."
 
 
 def _fits(found: Any, kinds: Mapping[str, type | tuple[type, ...]]) -> bool:

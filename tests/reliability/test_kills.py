@@ -54,7 +54,8 @@ def killed_until_done(
     work.mkdir(exist_ok=True)
     heard = copy(name, work)
     found += _judged(heard, done)
-    found["other result"] += heard.result != whole
+    found["died unkilled"] += heard.killed
+    found["other result"] += not heard.killed and heard.result != whole
     found["ends"] += 1
     return found
 
@@ -78,7 +79,8 @@ def check(name: str, folder: Path, kills: int) -> Counter:
     if OPERATIONS[name].anew:
         found["done twice"] = 0
     print(f"{name}: {dict(found)}, {takes:.3f} s each")
-    wrong = {k: found[k] for k in ("lost", "done twice", "other result", "error") if found[k]}
+    faults = ("lost", "done twice", "other result", "died unkilled", "error")
+    wrong = {name: found[name] for name in faults if found[name]}
     assert not wrong, f"{name}: {wrong}"
     return found
 
