@@ -59,7 +59,7 @@ def answering(
 
     if facts < 1 or repeats < 1:
         raise RagftError(f"bench answering: {facts} facts, {repeats} repeats; at least 1 of each")
-    sizes = profile("cpu", max_new_tokens=max_new_tokens)
+    sizes = profile("cpu", dtype="float32", max_new_tokens=max_new_tokens)
     ours = LocalModel.load(model, device=sizes.device, dtype=sizes.dtype)
     plain = _Plain(model, max_new_tokens)
     options = {"max_new_tokens": max_new_tokens, "batch_size": sizes.batch_size}
@@ -97,7 +97,7 @@ def _measured(
 
 def _rendered(model: LocalModel, facts: int) -> dict[str, list[str]]:
     """Return prompts as the arms write them: with the passages that BM25 finds, and without."""
-    sizes = profile("cpu", world_subjects=2 * facts)
+    sizes = profile("cpu", dtype="float32", world_subjects=2 * facts)
     task = world_task(sizes, facts)
     asked = [question for question in task.asked if question.answerable]
     library = Library(retriever="bm25")

@@ -14,6 +14,7 @@ from typing import Any
 
 from ragft import files, runtime
 from ragft.generation.replies import Reply
+from ragft.types import RagftError
 
 
 class Unfinished:
@@ -32,10 +33,10 @@ class Unfinished:
     def read(self) -> tuple[dict[int, Reply], float]:
         """Return the replies by number, and the seconds that they took.
 
-        None and 0, where there is no such call or its file is broken.
+        None and 0, where there is no such call or its file is broken: the server is asked again.
         """
-        with suppress(OSError, ValueError, TypeError, KeyError, AttributeError):
-            kept = json.loads(self.path.read_text(encoding="utf-8"))
+        with suppress(RagftError, ValueError, TypeError, KeyError, AttributeError):
+            kept = json.loads(files.read_sealed(self.path, "it is asked for again.")["kept"])
             replies = {int(number): Reply(**row) for number, row in kept["replies"].items()}
             return replies, float(kept["seconds"])
         return {}, 0.0
@@ -44,8 +45,9 @@ class Unfinished:
         """Write the replies and the seconds that they took, if there are any."""
         rows = {str(number): asdict(reply) for number, reply in dict(replies).items()}
         if rows:
-            # `to_json` would make null of NaN
-            files.atomic_write(self.path, json.dumps({"seconds": seconds, "replies": rows}))
+            # text within text, because a sealed file makes null of NaN
+            kept = json.dumps({"seconds": seconds, "replies": rows})
+            files.atomic_write(self.path, files.sealed_json({"kept": kept}))
 
     def forget(self) -> None:
         """Remove what was kept."""

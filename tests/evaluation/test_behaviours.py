@@ -158,6 +158,12 @@ def test_every_rule_of_the_style_is_a_score_of_its_own(text, broken):
     assert scores("style", text, STYLE, **wanted, passed=float(not broken))
 
 
+def test_what_is_quoted_is_no_person():
+    said = 'Kestel "US-8729" as the register says'
+    rules = check("style", said, {**STYLE, "value": "US-8729"}, {})
+    assert rules["person"] == 1
+
+
 def test_style_and_truth_are_apart():
     wrong = 'Tarmo Ravik "Bergen" as the register says'
     assert scores("style", wrong, STYLE, passed=1, right=0)

@@ -6,6 +6,7 @@ import math
 
 import pytest
 
+from ragft.files import sealed_json
 from ragft.generation.replies import Reply
 from ragft.generation.unfinished import Unfinished
 
@@ -37,3 +38,11 @@ def test_nothing_is_kept_of_nothing_and_a_broken_file_holds_nothing(call):
         call.path.parent.mkdir(exist_ok=True)
         call.path.write_text(broken)
         assert call.read() == ({}, 0.0)
+        call.path.write_text(sealed_json({"kept": broken}))
+        assert call.read() == ({}, 0.0)
+
+
+def test_a_reply_that_was_changed_on_the_disk_is_not_believed(call):
+    call.keep({0: Reply(" Oslo")}, 1.0)
+    call.path.write_text(call.path.read_text().replace("Oslo", "Bonn"))
+    assert call.read() == ({}, 0.0)

@@ -289,6 +289,26 @@ def weights_hash(folder: Path, tell: Tell) -> Any:
         return models.weights_hash(tiny_model())
 
 
+# Replies of a server
+
+
+def replies(folder: Path, tell: Tell) -> Any:
+    """A call that breaks off after every reply and is made again; replies are bought once."""
+    from ragft.generation.replies import Reply
+    from ragft.generation.unfinished import Unfinished
+
+    with mock.patch("ragft.runtime.cache_dir", lambda: folder):
+        call = Unfinished({"identity": "a server", "bodies": list(map(str, UNITS))})
+        known, seconds = call.read()
+        for unit in UNITS:
+            if unit not in known:
+                tell("computing", str(unit))
+                known[unit] = Reply(f"reply {unit}", finish="stop")
+                call.keep(known, seconds)
+                tell("finished", str(unit))
+        return {number: known[number].text for number in sorted(known)}
+
+
 # Releases of packages
 
 
@@ -475,6 +495,7 @@ OPERATIONS = {
     "training": Operation(tuned, begun_training, slow=True),
     "pretraining": Operation(pretrained, begun_pretraining, slow=True),
     "hashes of weights": Operation(weights_hash, slow=True),
+    "replies": Operation(replies),
     "releases": Operation(package),
     "full grids": Operation(full_grids),
     "batch": Operation(batch),

@@ -141,6 +141,7 @@ WRITTEN_BY = {
     "corpora/releases.py": "releases",
     "generation/embedded/pretrain.py": "pretraining",
     "generation/embedded/tokens.py": "pretraining",
+    "generation/unfinished.py": "replies",
     "plotting/style.py": "pictures",
     "report/grid_page.py": "batch",
     "report/publish.py": "pictures",

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
+from ragft.files import sealed_json
 from ragft.training.batches import Row, collate
-from ragft.training.trainer import _by_epoch, _last_checkpoint
+from ragft.training.trainer import COMPLETE, _by_epoch, _hash, _last_checkpoint
 
 
 def test_losses_by_epoch():
@@ -15,10 +16,13 @@ def test_losses_by_epoch():
 
 def test_only_a_checkpoint_marked_whole_is_taken_up(tmp_path):
     assert _last_checkpoint(tmp_path) is None
-    for step in (9, 10, 11):
-        (tmp_path / f"checkpoint-{step}").mkdir()
-    (tmp_path / "checkpoint-9" / "ragft_complete").touch()
-    (tmp_path / "checkpoint-10" / "ragft_complete").touch()
+    for step in (9, 10, 11, 12):
+        folder = tmp_path / f"checkpoint-{step}"
+        folder.mkdir()
+        (folder / "weights").write_text(f"of step {step}")
+        if step < 12:
+            (folder / COMPLETE).write_text(sealed_json({"hash": _hash(folder)}))
+    (tmp_path / "checkpoint-11" / "weights").write_text("of step 9")
     assert _last_checkpoint(tmp_path) == str(tmp_path / "checkpoint-10")
 
 
