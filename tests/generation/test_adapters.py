@@ -84,10 +84,29 @@ def test_both_ways_compute_the_same(tiny_model, folders):
     assert torch.allclose(one, two, atol=1e-4) and not torch.allclose(one, bare, atol=1e-2)
 
 
-def test_only_small_bases_in_full_precision_are_copied(tiny_model, monkeypatch):
+def test_only_small_bases_whose_sums_can_be_taken_are_copied(tiny_model, monkeypatch):
     small = LocalModel.load(tiny_model, device="cpu").network
     assert type(adapters.adapters_of(small, "")) is adapters.Merged
-    half = LocalModel.load(tiny_model, device="cpu", dtype="bfloat16").network
-    assert type(adapters.adapters_of(half, "")) is adapters.Beside
+    for dtype, way in (("bfloat16", adapters.Merged), ("float16", adapters.Beside)):
+        half = LocalModel.load(tiny_model, device="cpu", dtype=dtype).network
+        assert type(adapters.adapters_of(half, "")) is way
     monkeypatch.setattr(adapters, "MERGED_UP_TO", 10)
     assert type(adapters.adapters_of(small, "")) is adapters.Beside
+
+
+def test_a_merged_copy_in_bfloat16_is_the_sum_in_float32_rounded_once(tiny_model, folders):
+    whole, half = (
+        LocalModel.load(tiny_model, device="cpu", dtype=dtype, adapter=folders[0])
+        for dtype in ("float32", "bfloat16")
+    )
+    for model in (whole, half):
+        model.generate(["a"], max_new_tokens=1)
+    (exact,), (rounded,) = (m._adapters.copies.values() for m in (whole, half))
+    base = LocalModel.load(tiny_model, device="cpu", dtype="bfloat16").network.state_dict()
+    exact, rounded = exact.state_dict(), rounded.state_dict()
+    assert {w.dtype for w in rounded.values()} == {torch.bfloat16}
+    changed = [n for n in exact if not torch.equal(base[n], rounded[n])]
+    assert changed
+    for name in changed:  # the base was rounded before: at most two roundings of eight bits apart
+        gap = (exact[name] - rounded[name].float()).abs()
+        assert gap.max() <= 2**-7 * exact[name].abs().max()
