@@ -98,7 +98,8 @@ def test_two_processes_take_the_steps_of_one(tiny_model, tmp_path, float32):
     runs = {"lora": SETTINGS, "full": full, "mixed": mixed}
     done = together(tmp_path, tiny_model, runs)
     assert done.returncode == 0, done.stderr
-    assert sorted(done.stdout.split("\n")) == ["", "process 0 done", "process 1 done"]
+    for rank in (0, 1):  # ends of lines may come out of step
+        assert done.stdout.count(f"process {rank} done") == 1
     check_like_one(tmp_path, tiny_model, runs)
     assert not list(tmp_path.glob(".*.training"))
 
