@@ -70,6 +70,14 @@ def _command(commands: Any, name: str, run: Any, text: str) -> argparse.Argument
     return command
 
 
+def _model_option(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--model",
+        help="embedded, resident, a Hugging Face id, a folder or the URL of a server, "
+        "such as http://host:8000/v1#model-id",
+    )
+
+
 def _json_option(command: argparse.ArgumentParser) -> None:
     command.add_argument("--json", action="store_true", help="print JSON alone")
 
@@ -200,11 +208,7 @@ def _add_compare(commands: Any) -> None:
     command.add_argument(
         "--arms", nargs="+", metavar="ARM", help="default: all that the corpus allows"
     )
-    command.add_argument(
-        "--model",
-        help="embedded, resident, a Hugging Face id, a folder or the URL of a server, "
-        "such as http://host:8000/v1#model-id",
-    )
+    _model_option(command)
     command.add_argument("--seeds", nargs="+", type=int, metavar="SEED")
     command.add_argument("--facts", type=int, help="facts trained and asked about")
     command.add_argument("--profile", default="cpu", choices=PROFILES)
@@ -371,11 +375,7 @@ def _add_explain(commands: Any) -> None:
     )
     command.add_argument("--questions", metavar="FILE", help="JSONL; needed with documents")
     command.add_argument("--arm", default="rag", help="rag, raft or finetuned_rag")
-    command.add_argument(
-        "--model",
-        help="embedded, resident, a Hugging Face id, a folder or the URL of a server, "
-        "such as http://host:8000/v1#model-id",
-    )
+    _model_option(command)
     command.add_argument("--facts", type=int, help="facts trained and asked about")
     command.add_argument("--profile", default="cpu", choices=PROFILES)
     _json_option(command)

@@ -117,6 +117,16 @@ def read_sealed(path: str | Path, advice: str) -> dict[str, Any]:
     return found
 
 
+def find_sealed(path: str | Path) -> dict[str, Any]:
+    """Return what `sealed_json` wrote into a file; {} where it is missing or damaged.
+
+    For what can be had again, so that nobody need be told.
+    """
+    with suppress(RagftError):
+        return read_sealed(path, "")
+    return {}
+
+
 def sha256_file(path: str | Path) -> str:
     """Return the SHA-256 of a file's bytes.
 
@@ -129,10 +139,11 @@ def sha256_file(path: str | Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def hash_folder(path: str | Path) -> str:
+def hash_folder(path: str | Path, apart: str = MANIFEST) -> str:
     """Return one SHA-256 of all files in a folder: their names, relative to it, and bytes.
 
-    Hidden files and the manifest do not count. An empty folder has a hash too.
+    Hidden files, the manifest and the file `apart`, such as one that holds the hash, do not
+    count. An empty folder has a hash too.
 
     Raises
     ------
@@ -142,7 +153,7 @@ def hash_folder(path: str | Path) -> str:
     path = Path(path)
     if not path.is_dir():
         raise RagftError(f"{path}: no such folder.")
-    return sha256_json(_sums(path))
+    return sha256_json({name: found for name, found in _sums(path).items() if name != apart})
 
 
 def _sums(folder: Path) -> dict[str, str]:
@@ -223,6 +234,32 @@ def build_folder(folder: str | Path, build: Callable[[Path], object]) -> Path:
         except BaseException:
             shutil.rmtree(temporary, ignore_errors=True)
             raise
+    return folder
+
+
+def build_once(folder: str | Path, lock: str | Path, build: Callable[[Path], object]) -> Path:
+    """Build a folder unless it is there; of several that want it one builds, the others wait.
+
+    It appears whole, so that finding one takes no lock, nor a right to write.
+
+    Parameters
+    ----------
+    folder : str or Path
+    lock : str or Path
+        File of the lock that is held while it is built.
+    build : callable
+        As for `build_folder`.
+
+    Raises
+    ------
+    RagftError
+        If it cannot be written; names the folder.
+    """
+    folder = Path(folder)
+    if not folder.exists():
+        with locked(lock):
+            if not folder.exists():
+                build_folder(folder, build)
     return folder
 
 

@@ -12,7 +12,7 @@ import logging
 import os
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -204,8 +204,8 @@ def _file_hash(path: Path) -> str:
         return files.sha256_file(path)
     key = f"{path.resolve()}:{stat.st_size}:{stat.st_mtime_ns}"
     cache = runtime.cache_dir() / "weights" / f"{hashlib.sha256(key.encode()).hexdigest()}.json"
-    with suppress(RagftError, KeyError):
-        return files.read_sealed(cache, "it is written anew.")["hash"]
+    if "hash" in (kept := files.find_sealed(cache)):
+        return kept["hash"]
     value = files.sha256_file(path)
     files.atomic_write(cache, files.sealed_json({"file": key, "hash": value}))
     return value

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 from ragft.files import (
     atomic_write,
     build_folder,
+    build_once,
     check_folder,
     hash_folder,
     locked,
@@ -174,11 +175,8 @@ class Records:
             Called with an empty folder to write into.
         """
         folder = self.folder / "built" / key[:KEY_SHOWN]
-        if not folder.exists():  # it appears whole: reading one needs no lock, nor a right to write
-            with locked(self.folder / "built" / ".locks" / key[:KEY_SHOWN]):
-                if not folder.exists():
-                    build_folder(folder, build)
-        return check_folder(folder)
+        lock = self.folder / "built" / ".locks" / key[:KEY_SHOWN]
+        return check_folder(build_once(folder, lock, build))
 
     def _cell(self, key: str, compute: Callable) -> tuple[pd.DataFrame, dict[str, Any]]:
         """Return a cell's frame and everything kept beside it."""

@@ -22,7 +22,7 @@ from ragft.batch.plan import OWN, PlannedRun, read_grid
 from ragft.batch.pool import Engine, LocalWorkers, share
 from ragft.batch.runs import completion, depends_on, is_finished
 from ragft.batch.worker import Job
-from ragft.files import atomic_write, locked, read_sealed, sealed_json
+from ragft.files import atomic_write, find_sealed, locked, sealed_json
 from ragft.runtime import cpu_count, hardware
 from ragft.types import RagftError
 
@@ -196,10 +196,7 @@ class _Batch:
 
     def record(self, run: PlannedRun) -> dict[str, Any]:
         """Return a run's record; {} where there is none that can be read."""
-        try:
-            return read_sealed(self.out / run.name / "record.json", "it is written anew.")
-        except RagftError:
-            return {}
+        return find_sealed(self.out / run.name / "record.json")
 
     def _begun(self, run: PlannedRun) -> dict[str, Any]:
         """Return the record of a run that begins another attempt."""

@@ -15,7 +15,7 @@ from typing import Any
 
 from ragft.batch.execution import execute
 from ragft.batch.parameters import check_parameters, read_notebook
-from ragft.files import atomic_write, read_sealed, sealed_json, sha256_file, sha256_json
+from ragft.files import atomic_write, find_sealed, sealed_json, sha256_file, sha256_json
 from ragft.types import RagftError
 
 LIBRARY_FILES = (".py", ".yaml", ".json", ".safetensors")
@@ -164,10 +164,7 @@ def is_finished(basis: list[Any], parameters: Mapping[str, Any], out: str | Path
 
 def completion(out: str | Path) -> dict[str, Any]:
     """Return the completion record beside an executed notebook; {} where there is no whole one."""
-    try:
-        return read_sealed(_record(Path(out)), "the notebook is run again.")
-    except RagftError:
-        return {}
+    return find_sealed(_record(Path(out)))
 
 
 def _record(out: Path) -> Path:

@@ -97,7 +97,7 @@ def _measured(
 
 def _rendered(model: LocalModel, facts: int) -> dict[str, list[str]]:
     """Return prompts as the arms write them: with the passages that BM25 finds, and without."""
-    sizes = profile("cpu", dtype="float32", world_subjects=2 * facts)
+    sizes = profile("cpu", world_subjects=2 * facts)
     task = world_task(sizes, facts)
     asked = [question for question in task.asked if question.answerable]
     library = Library(retriever="bm25")

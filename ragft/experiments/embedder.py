@@ -16,7 +16,7 @@ def vector_dtype(sizes: Profile) -> str:
     return "bfloat16" if sizes.dtype == "bfloat16" else "float32"
 
 
-def embedder(sizes: Profile, cached: bool = True) -> Embedder:
+def embedder_of(sizes: Profile, cached: bool = True) -> Embedder:
     """Return the embedder of a profile.
 
     Parameters

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ragft import models
 from ragft.corpora.corpus import Corpus
-from ragft.experiments.embedder import embedder as own_embedder
-from ragft.experiments.embedder import vector_dtype
+from ragft.experiments.embedder import embedder_of, vector_dtype
 from ragft.experiments.tasks import Task
 from ragft.profiles import Profile
 from ragft.records import Records, content_key, sha256_json
@@ -115,7 +114,7 @@ class Grid:
 
         sizes = self.sizes
         if embedder is None and sizes.retriever != "bm25":
-            embedder = own_embedder(sizes, cached)
+            embedder = embedder_of(sizes, cached)
         return Library(
             retriever=sizes.retriever,
             strategy=self.task.chunking,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ragft.corpora.corpus import Corpus
 from ragft.corpora.known_item import Item, KnownItems, cut, known_items
-from ragft.experiments.embedder import embedder as own_embedder
+from ragft.experiments.embedder import embedder_of
 from ragft.experiments.known_item import STRATEGY, nothing_to_ask, pieces
 from ragft.experiments.retrieval import CUTOFF, retrieve
 from ragft.profiles import Profile
@@ -108,7 +108,7 @@ class Work:
         """The embedder; None for BM25."""
         if self.sizes.retriever == "bm25" or self._embedder is not None:
             return self._embedder
-        return own_embedder(self.sizes)
+        return embedder_of(self.sizes)
 
     @property
     def model_hash(self) -> str:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ragft.chunking import chunk
 from ragft.experiments import effects
 from ragft.experiments.cells import run_cells
-from ragft.experiments.embedder import embedder as own_embedder
+from ragft.experiments.embedder import embedder_of
 from ragft.experiments.retrieval_effects import Scored
 from ragft.experiments.retrieval_sets import MEASURES, Remembering, Searched, search_rows
 from ragft.profiles import Profile, profile
@@ -125,7 +125,7 @@ class _Work:
         self.sets, self.sizes = {one.name: one for one in sets}, sizes
         self.embedder: Remembering | None = None
         if sizes.retriever != "bm25":
-            self.embedder = Remembering(embedder or own_embedder(sizes))
+            self.embedder = Remembering(embedder or embedder_of(sizes))
         self.model_hash = "" if self.embedder is None else self.embedder.model_hash
 
     def key(self, name: str, cut: Cut) -> str:

@@ -16,7 +16,7 @@ from ragft.chunking import chunk
 from ragft.evaluation.statistics import Interval, mean_interval
 from ragft.experiments import effects
 from ragft.experiments.cells import run_cells
-from ragft.experiments.embedder import embedder as own_embedder
+from ragft.experiments.embedder import embedder_of
 from ragft.experiments.retrieval_sets import (
     CUTOFF,
     Remembering,
@@ -97,7 +97,7 @@ def retrieval_layouts(
     if sizes.retriever == "bm25":
         raise RagftError("retrieval layouts: retriever='bm25' has no vectors; choose another one")
     cut = usual_cut(sizes, chunking)
-    embedder = embedder or own_embedder(sizes)
+    embedder = embedder or embedder_of(sizes)
     work = _Work(sets, shards, precision, cut, Remembering(embedder), sizes)
     found = run_cells(
         "retrieval_layouts",

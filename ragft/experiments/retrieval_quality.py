@@ -16,7 +16,7 @@ import numpy as np
 
 from ragft.chunking import chunk
 from ragft.experiments.cells import run_cells
-from ragft.experiments.embedder import embedder as own_embedder
+from ragft.experiments.embedder import embedder_of
 from ragft.experiments.retrieval_effects import quantities, summary_rows
 from ragft.experiments.retrieval_sets import (
     Remembering,
@@ -142,7 +142,7 @@ def retrieval_quality(
     sizes = profile(base)
     records = Records(out, smoke=sizes.name == "smoke")
     if embedder is None and any(STAGES[stage].retriever != "bm25" for stage in stages):
-        embedder = own_embedder(sizes)
+        embedder = embedder_of(sizes)
     work = _Work(
         sets, choose_on, training or usual_training(), reranker, chunking, embedder, sizes, records
     )
@@ -260,7 +260,7 @@ class _Work:
         embedder: EmbedsTexts | None = self.embedder
         if how.tuned:
             folder = self.trained.folder(name, "embedder", seed)
-            embedder = own_embedder(replace(self.sizes, embedding_model=str(folder)))
+            embedder = embedder_of(replace(self.sizes, embedding_model=str(folder)))
         reranker = self.trained.reranker(name, seed, self.given) if how.reranked else None
         index = HybridIndex(
             chunk(held.documents, **self.chunking),

@@ -14,7 +14,6 @@ from typing import Any
 
 from ragft import files, runtime
 from ragft.generation.replies import Reply
-from ragft.types import RagftError
 
 
 class Unfinished:
@@ -35,8 +34,8 @@ class Unfinished:
 
         None and 0, where there is no such call or its file is broken: the server is asked again.
         """
-        with suppress(RagftError, ValueError, TypeError, KeyError, AttributeError):
-            kept = json.loads(files.read_sealed(self.path, "it is asked for again.")["kept"])
+        with suppress(ValueError, TypeError, KeyError, AttributeError):
+            kept = json.loads(files.find_sealed(self.path)["kept"])
             replies = {int(number): Reply(**row) for number, row in kept["replies"].items()}
             return replies, float(kept["seconds"])
         return {}, 0.0

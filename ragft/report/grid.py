@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ragft.files import read_sealed
+from ragft.files import find_sealed
 from ragft.report.explanations import printable
 from ragft.report.text import columns, number, percent
 from ragft.types import RagftError
@@ -53,7 +53,7 @@ def read_runs(folder: str | Path) -> list[dict[str, Any]]:
         If the folder has no `grid.json` that can be read.
     """
     folder = Path(folder)
-    asked = _whole(folder / "grid.json").get("runs")
+    asked = find_sealed(folder / "grid.json").get("runs")
     if not isinstance(asked, list) or not all(_fits(r, ASKED) and _named(r) for r in asked):
         raise RagftError(f"{folder / 'grid.json'}: missing or damaged; run the batch again.")
     runs = []
@@ -154,7 +154,7 @@ def _kept(path: Path) -> dict[str, Any]:
     """Return a run's record; what is no record has a status that says so."""
     if not path.exists():
         return {"status": "waiting"}
-    found = _whole(path)
+    found = find_sealed(path)
     return found if _fits(found, KEPT) else {"status": "record damaged"}
 
 
@@ -169,14 +169,6 @@ def _named(run: Mapping[str, Any]) -> bool:
 
 def _fits(found: Any, kinds: Mapping[str, type | tuple[type, ...]]) -> bool:
     return isinstance(found, dict) and all(isinstance(found.get(k), v) for k, v in kinds.items())
-
-
-def _whole(path: Path) -> dict[str, Any]:
-    """Return what a sealed file holds; {} where it is missing or damaged."""
-    try:
-        return read_sealed(path, "run the batch again.")
-    except RagftError:
-        return {}
 
 
 def _json(path: Path) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ragft.files import build_folder, check_folder, locked
+from ragft.files import build_once, check_folder
 from ragft.runtime import cache_dir
 from ragft.types import RagftError
 
@@ -131,11 +131,8 @@ def lower_half(model: str | Path = "auto") -> Path:
     """
     whole = model_folder(model)
     folder = cache_dir() / "embedding_models" / f"{model_hash(whole)[:16]}-lower-half"
-    if not folder.is_dir():
-        with locked(folder.with_name(f".{folder.name}.lock")):
-            if not folder.is_dir():
-                build_folder(folder, lambda temporary: _cut(whole, temporary))
-    return check_folder(folder)
+    lock = folder.with_name(f".{folder.name}.lock")
+    return check_folder(build_once(folder, lock, lambda temporary: _cut(whole, temporary)))
 
 
 def _cut(whole: Path, out: Path) -> None:

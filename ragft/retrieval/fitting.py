@@ -78,12 +78,12 @@ def keep(
     for number, pair in enumerate(pairs):
         if not all(text.strip() for text in (pair.query, *texts_of(pair))):
             raise RagftError(f"tuning: pair {number} has an empty text")
-    if not out.exists():
-        with files.locked(out.with_name(f".{out.name}.lock")):
-            if not out.exists():
-                with _random_state():
-                    return files.build_folder(out, train)
-    files.check_folder(out)
+
+    def build(folder: Path) -> None:
+        with _random_state():
+            train(folder)
+
+    files.check_folder(files.build_once(out, out.with_name(f".{out.name}.lock"), build))
     try:
         found = json.loads((out / SETTINGS).read_text("utf-8"))["settings"]
     except (OSError, ValueError, KeyError, TypeError):

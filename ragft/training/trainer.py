@@ -59,7 +59,8 @@ class Keeper(TrainerCallback):
         (good,) = processes.added(float(finite(model)))
         if good == processes.count() and processes.first():
             folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
-            files.atomic_write(folder / COMPLETE, files.sealed_json({"hash": _hash(folder)}))
+            seal = files.sealed_json({"hash": files.hash_folder(folder)})
+            files.atomic_write(folder / COMPLETE, seal)
 
 
 class Tuner(SFTTrainer):
@@ -359,14 +360,7 @@ def _last_checkpoint(folder: Path) -> str | None:
     """
     marked = [path.parent for path in folder.glob(f"checkpoint-*/{COMPLETE}")]
     for path in sorted(marked, key=lambda path: int(path.name.rsplit("-", 1)[1]), reverse=True):
-        with suppress(RagftError):
-            if files.read_sealed(path / COMPLETE, "it is passed over.").get("hash") == _hash(path):
+        with suppress(RagftError):  # a file that cannot be read
+            if files.find_sealed(path / COMPLETE).get("hash") == files.hash_folder(path, COMPLETE):
                 return str(path)
     return None
-
-
-def _hash(checkpoint: Path) -> str:
-    """Return the hash of a checkpoint's files, without its own mark."""
-    found = sorted(path for path in checkpoint.rglob("*") if path.is_file())
-    named = {path.relative_to(checkpoint).as_posix(): path for path in found}
-    return files.sha256_json({n: files.sha256_file(p) for n, p in named.items() if n != COMPLETE})

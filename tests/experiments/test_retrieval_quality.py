@@ -172,7 +172,7 @@ def test_cells_of_other_sets_are_kept_when_one_set_changes(tmp_path):
 
 def test_bm25_alone_needs_no_model(tmp_path, monkeypatch):
     monkeypatch.setattr(
-        "ragft.experiments.retrieval_quality.own_embedder",
+        "ragft.experiments.retrieval_quality.embedder_of",
         lambda *_, **__: pytest.fail("made a model"),
     )
     found = run(tmp_path, stages=("bm25",), embedder=None)

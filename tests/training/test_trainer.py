@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ragft.files import sealed_json
+from ragft.files import hash_folder, sealed_json
 from ragft.training.batches import Row, collate
-from ragft.training.trainer import COMPLETE, _by_epoch, _hash, _last_checkpoint
+from ragft.training.trainer import COMPLETE, _by_epoch, _last_checkpoint
 
 
 def test_losses_by_epoch():
@@ -21,7 +21,7 @@ def test_only_a_checkpoint_marked_whole_is_taken_up(tmp_path):
         folder.mkdir()
         (folder / "weights").write_text(f"of step {step}")
         if step < 12:
-            (folder / COMPLETE).write_text(sealed_json({"hash": _hash(folder)}))
+            (folder / COMPLETE).write_text(sealed_json({"hash": hash_folder(folder)}))
     (tmp_path / "checkpoint-11" / "weights").write_text("of step 9")
     assert _last_checkpoint(tmp_path) == str(tmp_path / "checkpoint-10")
 
