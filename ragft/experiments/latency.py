@@ -19,7 +19,7 @@ from ragft.experiments.crowd import CrowdEmbedder, crowd
 from ragft.experiments.floors import Point, extrapolated, floors, point_of
 from ragft.experiments.grid import Grid
 from ragft.experiments.latency_effects import QUANTILES, SERVER_STAGES, STAGES, quantities
-from ragft.experiments.rates import Rates, measure_rates, read_sizes
+from ragft.experiments.rates import Rates, rates_of, read_sizes
 from ragft.experiments.tasks import Task
 from ragft.generation.base import SERVED
 from ragft.profiles import Profile, profile
@@ -196,7 +196,8 @@ class _Work:
         """Return the key of a point: of another machine it is another."""
         what = {"cell": "latency", "version": VERSION, "axis": axis, "value": value}
         if (arm, axis, value) == RATES:
-            return content_key({**what, **machine(), "sizes": read_sizes(self.sizes)})
+            used = {"device": self.sizes.device, "dtype": self.sizes.dtype}
+            return content_key({**what, **machine(), **used, "sizes": read_sizes(self.sizes)})
         what |= {"smallest": self.sweep.indexes[0], "questions": self.sweep.questions}
         what |= {"warm_up": self.sweep.warm_up, **machine()}
         return content_key({**what, "grid": self.grid.key(arm, self.sizes.seeds[0])})
@@ -206,7 +207,7 @@ class _Work:
         import pandas as pd
 
         if (arm, axis, value) == RATES:
-            return pd.DataFrame(), {"rates": measure_rates(sizes=read_sizes(self.sizes)).to_dict()}
+            return pd.DataFrame(), {"rates": rates_of(self.sizes).to_dict()}
         built = self._arm(arm, value if axis == "index" else self.sweep.indexes[0])
         if axis == "passages":
             built.top_k = value

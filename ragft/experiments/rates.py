@@ -76,6 +76,16 @@ def read_sizes(sizes: Profile) -> tuple[int, ...]:
     return CHECK_SIZES if sizes.name == "smoke" else READ_SIZES
 
 
+def rates_of(sizes: Profile) -> Rates:
+    """Measure this machine as a profile uses it: on its device, in its precision."""
+    import torch
+
+    device = sizes.device
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    return measure_rates(device, sizes.dtype, read_sizes(sizes))
+
+
 def measure_rates(
     device: str = "cpu",
     dtype: str = "float32",

@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from ragft.experiments.rates import CHECK_SIZES, Rates, measure_rates
+from ragft.experiments.rates import CHECK_SIZES, Rates, measure_rates, rates_of
+from ragft.profiles import profile
 from ragft.types import RagftError
 
 RATES = Rates("cpu", "float32", 100.0, ((10, 50.0), (1000, 20.0), (100_000, 5.0)))
@@ -46,3 +47,10 @@ def test_what_is_measured_is_positive():
 def test_nothing_to_measure_is_refused(options):
     with pytest.raises(RagftError, match="give sizes of 1024 bytes or more and at least 1 repeat"):
         measure_rates(**options)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_the_rates_of_a_profile_are_those_of_its_precision(dtype):
+    found = rates_of(profile("smoke", dtype=dtype))
+    assert (found.device, found.dtype) == ("cpu", dtype)
+    assert [size for size, _ in found.reads] == list(CHECK_SIZES)
