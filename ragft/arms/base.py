@@ -208,18 +208,15 @@ class ModelArm:
         while hits:
             text = self._prompt(question, self._shown(hits))
             # A token is at least one byte, so short prompts need no tokenising.
-            if len(text.encode()) < room or _length(self.model, text) <= room:
+            if len(text.encode()) < room:
+                break
+            # A server that does not count says itself what is too long; nothing is cut in silence.
+            length = self.model.count_tokens(text)
+            if length is None or length <= room:
                 break
             hits = hits[:-1]
             self.dropped += 1
         return hits
-
-
-def _length(model: CompletesPrompts, text: str) -> int:
-    if getattr(model, "remote", False):
-        # A server that does not count says itself what is too long; nothing is cut in silence.
-        return model.count_tokens(text) or 0
-    return len(models.prompt_tokens(model.tokenizer, [text])[0])
 
 
 def _answer(

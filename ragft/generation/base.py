@@ -62,6 +62,10 @@ class CompletesPrompts(Protocol):
         """Return this model with another adapter; None: the bare base."""
         ...
 
+    def count_tokens(self, text: str) -> int | None:
+        """Return how many tokens a prompt has; None where nobody counts them."""
+        ...
+
     def generate(self, prompts: Sequence[str], **options: Any) -> list[Completion]:
         """Complete prompts; see `LocalModel.generate`."""
         ...

@@ -124,6 +124,10 @@ class LocalModel:
             self._adapters.check(Path(adapter))
         self.adapter = None if adapter is None else Path(adapter)
 
+    def count_tokens(self, text: str) -> int:
+        """Return how many tokens a prompt has, as the model reads it."""
+        return len(models.prompt_tokens(self.tokenizer, [text])[0])
+
     def generate(
         self,
         prompts: Sequence[str],

@@ -55,13 +55,8 @@ class Parrot:
     def __init__(self):
         self.seen = []
 
-    class tokenizer:
-        eos_token_id = bos_token_id = None
-
-        def __call__(self, texts, add_special_tokens):
-            return {"input_ids": [list(range(len(t.split()))) for t in texts]}
-
-    tokenizer = tokenizer()
+    def count_tokens(self, text):
+        return len(text.split())
 
     def with_adapter(self, adapter):
         return self

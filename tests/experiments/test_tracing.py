@@ -40,16 +40,11 @@ class Says:
 
     has_chat_template, context_length, name = False, 10_000, "parrot"
 
-    class tokenizer:
-        eos_token_id = bos_token_id = None
-
-        def __call__(self, texts, add_special_tokens):
-            return {"input_ids": [list(text) for text in texts]}
-
-    tokenizer = tokenizer()
-
     def __init__(self, **said):
         self.said = {asked(name).text: said for name, said in said.items()}
+
+    def count_tokens(self, text):
+        return len(text)
 
     def generate(self, texts, **options):
         found = [text.rsplit("Question: ", 1)[1].removesuffix("\nAnswer:") for text in texts]

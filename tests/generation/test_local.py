@@ -52,7 +52,7 @@ def test_greedy_equals_hugging_face_and_does_not_depend_on_the_batch(model):
         tokens, _ = reference(model, prompt, 12)
         assert one.text == single.text == model._text(tokens)
         assert one.completion_tokens == single.completion_tokens == len(tokens)
-        assert one.prompt_tokens == len(models.prompt_tokens(model.tokenizer, [prompt])[0])
+        assert one.prompt_tokens == model.count_tokens(prompt)
 
 
 def test_rows_that_end_early_leave_the_others_as_they_were(tiny_model):
