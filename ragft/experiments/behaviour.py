@@ -9,7 +9,7 @@ each takes beside facts (T9). The tasks are made in `corpora.behaviours`, the ce
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,7 @@ from ragft.experiments.behaviour_cells import VERSION, Work
 from ragft.experiments.behaviour_curves import learning_curves
 from ragft.experiments.behaviour_data import WORDINGS, Plan
 from ragft.experiments.behaviour_effects import quantities
-from ragft.experiments.cells import distinct, rises, run_plan
+from ragft.experiments.cells import Finished, distinct, rises, run_plan
 from ragft.experiments.teaching_refusals import DISGUISES
 from ragft.profiles import Profile, profile
 from ragft.records import Records
@@ -40,21 +40,28 @@ MEASURES = (*SCORES, "both", "prompt_tokens", "completion_tokens")
 GROUPS = ["part", "arm", "condition", "pairs"]
 
 
-@dataclass(frozen=True)
-class Behaving:
-    """What a behaviour experiment found; the frames are those of the record."""
+class Behaving(Finished):
+    """What a behaviour experiment found.
 
-    summary: pd.DataFrame
-    """One row per part × arm × condition × pairs × measure: mean, low, high, n, seeds. `pairs` is
-    the number of examples tuned on; 0 under 'finetuned' is the model as it is, without rules."""
-    curves: pd.DataFrame
-    """One row per series × number of examples `x`: passed or right; `learnt` where the lower end
-    of the interval is above 80 %."""
-    answers: pd.DataFrame
-    """One row per part × arm × condition × pairs × seed × question."""
-    quantities: dict[str, Any]
-    folder: Path
-    record: dict[str, Any]
+    There is an answer per part, arm, condition, pairs, seed and question.
+    """
+
+    @cached_property
+    def summary(self) -> pd.DataFrame:
+        """One row per part × arm × condition × pairs × measure: mean, low, high, n, seeds.
+
+        `pairs` is the number of examples tuned on; 0 under 'finetuned' is the model as it is,
+        without rules.
+        """
+        return self.frame("summary")
+
+    @cached_property
+    def curves(self) -> pd.DataFrame:
+        """One row per series × number of examples `x`: passed or right.
+
+        `learnt` where the lower end of the interval is above 80 %.
+        """
+        return self.frame("curves")
 
 
 def behaviour(
@@ -102,7 +109,8 @@ def behaviour(
     plan = Plan(tuple(behaviours), tuple(counts), asked, facts, both and "json" in behaviours)
     _check(plan)
     work = Work(plan, sizes, Records(out, smoke=sizes.name == "smoke"))
-    found = run_plan(
+    return run_plan(
+        Behaving,
         "behaviour",
         plan,
         work,
@@ -114,14 +122,6 @@ def behaviour(
         hashes={"model": work.model_hash}
         | {name: work.task(name).content_hash for name in plan.behaviours},
         progress=progress,
-    )
-    import pandas as pd
-
-    results = found.results
-    curves = pd.DataFrame(results["curves"])
-    summary = effects.summary_frame(results["summary"])
-    return Behaving(
-        summary, curves, found.answers, results["quantities"], found.folder, found.record
     )
 
 

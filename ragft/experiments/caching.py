@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import date
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ from ragft.arms.cached import STAGE, Cached, from_memory
 from ragft.evaluation.ratios import mean_ratio
 from ragft.evaluation.statistics import Interval, mean_interval
 from ragft.experiments import effects
-from ragft.experiments.cells import run_cells
+from ragft.experiments.cells import Finished, run_cells
 from ragft.experiments.freshness import task_on
 from ragft.experiments.grid import Grid
 from ragft.experiments.timeline import Timeline
@@ -66,19 +67,18 @@ VERSION = 3
 """Raised when the meaning of a cell changes, so that older cells are not reused."""
 
 
-@dataclass(frozen=True)
-class Caching:
-    """What a caching experiment found; the frames are those of the record."""
+class Caching(Finished):
+    """What a caching experiment found: an answer is a request to one of the memories."""
 
-    summary: pd.DataFrame
-    """One row per memory × phase: shares of requests that were hits, right and stale, share of
-    the hits that are wrong where RAG itself is right, share of the prompt tokens that need not
-    have been read again, mean milliseconds."""
-    requests: pd.DataFrame
-    """One row per memory × request."""
-    quantities: dict[str, Any]
-    folder: Path
-    record: dict[str, Any]
+    @cached_property
+    def summary(self) -> pd.DataFrame:
+        """One row per memory × phase.
+
+        Shares of requests that were hits, right and stale, share of the hits that are wrong where
+        RAG itself is right, share of the prompt tokens that need not have been read again, mean
+        milliseconds.
+        """
+        return self.frame("summary")
 
 
 def traffic(
@@ -161,7 +161,8 @@ def caching(
     sizes = profile(base, model=str(model))
     sizes = replace(sizes, seeds=sizes.seeds[:1])
     work = _Work(line, sizes, Records(out, smoke=sizes.name == "smoke"), requests, exponent)
-    found = run_cells(
+    return run_cells(
+        Caching,
         "caching",
         [tuple(memories)],
         work.key,
@@ -175,10 +176,6 @@ def caching(
         hashes={"corpus": line.corpus.content_hash, "model": work.grids[0].model_hash},
         progress=progress,
     )  # fmt: skip
-    import pandas as pd
-
-    summary = pd.DataFrame(found.results["summary"])
-    return Caching(summary, found.answers, found.results["quantities"], found.folder, found.record)
 
 
 class _Work:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from ragft.experiments.served import Served
 from ragft.profiles import Profile
@@ -19,18 +19,47 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+NUMBERS = ("mean", "low", "high", "se_seed", "value")
+"""Columns of measured numbers; one that is undefined is null in a record."""
+
+
 @dataclass(frozen=True)
 class Finished:
-    """A finished run, as read from its folder."""
+    """A finished run, as its folder holds it; every experiment returns one, with its own tables."""
 
     record: dict[str, Any]
     answers: pd.DataFrame
+    """One row for every single thing that was measured, most often an answer."""
     folder: Path
 
     @property
     def results(self) -> dict[str, Any]:
-        """What the run found."""
+        """What the run found, as its record tells it."""
         return self.record["results"]
+
+    @property
+    def quantities(self) -> dict[str, Any]:
+        """The numbers that the ledger reads, by name: value, interval, count."""
+        return self.results["quantities"]
+
+    def frame(self, name: str) -> pd.DataFrame:
+        """Return a table of the results, see `frame`."""
+        return frame(self.results[name])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the results and the record's path, as JSON can hold them."""
+        return {**self.results, "record": str(self.folder / "record.json")}
+
+
+Found = TypeVar("Found", bound=Finished)
+
+
+def frame(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """Return rows of a record as a frame; what is undefined among `NUMBERS` is NaN."""
+    import pandas as pd
+
+    made = pd.DataFrame(rows)
+    return made.astype({name: float for name in NUMBERS if name in made})
 
 
 def distinct(seeds: Sequence[int]) -> tuple[int, ...]:
@@ -79,6 +108,7 @@ class Work(Protocol):
 
 
 def run_plan(
+    kind: type[Found],
     name: str,
     plan: Plan,
     work: Work,
@@ -92,13 +122,13 @@ def run_plan(
     corpus: str,
     hashes: Mapping[str, str],
     progress: bool = True,
-) -> Finished:
+) -> Found:
     """Run the cells of a plan, see `run_cells`.
 
     Parameters
     ----------
-    name : str
-        Of the experiment.
+    kind, name
+        As for `run_cells`.
     plan : Plan
     work : Work
     sum_up : callable
@@ -111,6 +141,7 @@ def run_plan(
         What the record calls the collection.
     """
     return run_cells(
+        kind,
         name,
         plan.cells(sizes.seeds),
         work.key,
@@ -126,6 +157,7 @@ def run_plan(
 
 
 def run_cells(
+    kind: type[Found],
     name: str,
     cells: Sequence[tuple],
     key: Callable[..., str],
@@ -138,13 +170,15 @@ def run_cells(
     parameters: Mapping[str, Any],
     hashes: Mapping[str, str],
     progress: bool = True,
-) -> Finished:
+) -> Found:
     """Compute the cells that are not kept yet, sum all of them up, and write the record.
 
     A run that is finished is read from its record, and nothing is computed.
 
     Parameters
     ----------
+    kind : type
+        What is returned: `Finished`, or what an experiment makes of it.
     name : str
         Of the experiment.
     cells : sequence of tuple
@@ -188,4 +222,4 @@ def run_cells(
         answers, results = sum_up(frames, notes)
         run.finish(answers, {**results, **counts})
     record, answers = run.load()
-    return Finished(record, answers, run.folder)
+    return kind(record, answers, run.folder)

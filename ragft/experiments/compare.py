@@ -7,7 +7,6 @@ an interrupted one goes on where it stopped and a finished one is read from its 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ragft.corpora.corpus import Corpus
 from ragft.evaluation.marks import SCORES as MARK_SCORES
 from ragft.experiments import effects
-from ragft.experiments.cells import distinct, run_cells
+from ragft.experiments.cells import Finished, distinct, run_cells
 from ragft.experiments.evaluate import score_matrix, scored
 from ragft.experiments.grid import Grid
 from ragft.experiments.tasks import Task, load_task
@@ -34,20 +33,8 @@ ARMS = (
 SHARES = ("accuracy", "stale", "confused", "fabricated", "abstained", "hallucination")
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """What a comparison found."""
-
-    results: dict[str, Any]
-    """'arms' and 'differences', as `to_dict` gives them."""
-    answers: pd.DataFrame
-    """One row per arm × seed × question."""
-    folder: Path
-    """Where the record lies."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return arms, differences and the record's path, as JSON can hold them."""
-        return {**self.results, "record": str(self.folder / "record.json")}
+class Comparison(Finished):
+    """What a comparison found: an answer per arm, seed and question."""
 
     @property
     def table(self) -> pd.DataFrame:
@@ -130,7 +117,8 @@ def compare(
     )
     _check_arms(arms, task)
     grid = Grid(task, sizes, Records(out, smoke=sizes.name == "smoke"))
-    found = run_cells(
+    return run_cells(
+        Comparison,
         "compare",
         grid.cells(arms),
         grid.key,
@@ -143,7 +131,6 @@ def compare(
         hashes={"corpus": task.content_hash, "model": grid.model_hash},
         progress=progress,
     )
-    return Comparison(found.results, found.answers, found.folder)
 
 
 def _ordered(arms: Sequence[str]) -> list[str]:

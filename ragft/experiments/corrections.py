@@ -7,7 +7,7 @@ independent of each other; the interval is over trials.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ from ragft.arms.finetuned import FineTuned, train
 from ragft.arms.rag import RAG
 from ragft.evaluation.outcomes import judge
 from ragft.evaluation.statistics import Interval, mean_interval
-from ragft.experiments.cells import run_cells
+from ragft.experiments.cells import Finished, run_cells
 from ragft.experiments.grid import Grid
 from ragft.experiments.tasks import Task
 from ragft.profiles import Profile, profile
@@ -29,15 +29,13 @@ if TYPE_CHECKING:
 ARMS = ("rag", "finetuned")
 
 
-@dataclass(frozen=True)
-class Corrections:
+class Corrections(Finished):
     """What the trials found."""
 
-    trials: pd.DataFrame
-    """One row per trial and arm: corrected, broken and moved, each in [0, 1]; seconds."""
-    quantities: dict[str, Any]
-    folder: Path
-    record: dict[str, Any]
+    @property
+    def trials(self) -> pd.DataFrame:
+        """One row per trial and arm: corrected, broken and moved, each in [0, 1]; seconds."""
+        return self.answers
 
 
 def corrections(
@@ -87,7 +85,8 @@ def corrections(
             f"{task.name}: {trials} trials wanted, {len(chosen)} facts can be corrected"
         )
     cells = [(arm, question) for arm in ARMS for question in chosen]
-    found = run_cells(
+    return run_cells(
+        Corrections,
         "corrections",
         cells,
         work.key,
@@ -100,7 +99,6 @@ def corrections(
         hashes={"corpus": task.content_hash, "model": work.grid.model_hash},
         progress=progress,
     )
-    return Corrections(found.answers, found.results["quantities"], found.folder, found.record)
 
 
 class _Work:

@@ -8,12 +8,12 @@ numbers that the ledger reads in `curating_effects`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ragft.experiments import effects
-from ragft.experiments.cells import distinct, rises, run_plan
+from ragft.experiments.cells import Finished, distinct, rises, run_plan
 from ragft.experiments.curating_cells import AS_GIVEN, RANDOM, VERSION, Plan, Work
 from ragft.experiments.curating_effects import Curated, curves, quantities
 from ragft.profiles import Profile, profile
@@ -38,17 +38,13 @@ MEASURES = ("passed", "misread")
 GROUPS = ["size", "noise", "treatment"]
 
 
-@dataclass(frozen=True)
-class Curating:
-    """What a curating experiment found; the frames are those of the record."""
+class Curating(Finished):
+    """What a curating experiment found: an answer per size, noise, treatment, seed and question."""
 
-    summary: pd.DataFrame
-    """One row per size × noise × treatment × measure: mean, low, high, n, seeds."""
-    answers: pd.DataFrame
-    """One row per size × noise × treatment × seed × question."""
-    quantities: dict[str, Any]
-    folder: Path
-    record: dict[str, Any]
+    @cached_property
+    def summary(self) -> pd.DataFrame:
+        """One row per size × noise × treatment × measure: mean, low, high, n, seeds."""
+        return self.frame("summary")
 
     @property
     def heat(self) -> pd.DataFrame:
@@ -67,7 +63,7 @@ class Curating:
         """
         import pandas as pd
 
-        rows = pd.DataFrame(self.record["results"]["filters"])
+        rows = pd.DataFrame(self.results["filters"])
         both = rows["both"].astype(float)
         shares = {"precision": both / rows["dropped"], "recall": both / rows["spoilt"]}
         return rows.assign(**shares)  # 0 / 0 is NaN
@@ -92,8 +88,8 @@ class Curating:
         """
         import pandas as pd
 
-        rows = pd.DataFrame(self.record["results"]["curves"])
-        size = self.record["results"]["filtered"] if size is None else size
+        rows = pd.DataFrame(self.results["curves"])
+        size = self.results["filtered"] if size is None else size
         mine = rows[(rows["size"] == size) & (rows["treatment"] != RANDOM)]
         if mine.empty:
             taught = ", ".join(map(str, sorted(set(rows["size"]))))
@@ -146,7 +142,8 @@ def curating(
     _check(plan)
     chosen = profile(base, model=str(model), seeds=distinct(seeds))
     work = Work(plan, chosen)
-    found = run_plan(
+    return run_plan(
+        Curating,
         "curating",
         plan,
         work,
@@ -158,8 +155,6 @@ def curating(
         hashes={"model": work.model_hash, "corpus": work.task.content_hash},
         progress=progress,
     )
-    summary = effects.summary_frame(found.results["summary"])
-    return Curating(summary, found.answers, found.results["quantities"], found.folder, found.record)
 
 
 def _check(plan: Plan) -> None:

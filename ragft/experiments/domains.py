@@ -7,7 +7,6 @@ never asked. Retrieval alone, over collections without answers, is in `retrieval
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ragft.corpora.corpus import Corpus
 from ragft.evaluation.statistics import Interval, mean_interval
 from ragft.experiments import effects
-from ragft.experiments.cells import distinct, run_cells
+from ragft.experiments.cells import Finished, distinct, run_cells
 from ragft.experiments.evaluate import answers_frame, scored
 from ragft.experiments.grid import Grid
 from ragft.experiments.tasks import Task
@@ -35,17 +34,16 @@ VERSION = 1
 """Raised when the meaning of a cell changes, so that older cells are not reused."""
 
 
-@dataclass(frozen=True)
-class Domains:
-    """What the mixture and the router were worth; the frames are those of the record."""
+class Domains(Finished):
+    """What the mixture and the router were worth.
 
-    summary: pd.DataFrame
-    """One row per arm × collection × measure ('all' is every question): mean, low, high, n."""
-    answers: pd.DataFrame
-    """One row per arm × seed × question; `home` is its collection, `routed` where it was sent."""
-    quantities: dict[str, Any]
-    folder: Path
-    record: dict[str, Any]
+    Of an answer, `home` is the collection of its question, `routed` where it was sent.
+    """
+
+    @cached_property
+    def summary(self) -> pd.DataFrame:
+        """One row per arm × collection × measure ('all' is every question): mean, low, high, n."""
+        return self.frame("summary")
 
 
 def domains(
@@ -86,7 +84,8 @@ def domains(
     work = _Work(
         task, precision, Grid(task, sizes, Records(out, smoke=sizes.name == "smoke"), timed=0)
     )
-    found = run_cells(
+    return run_cells(
+        Domains,
         "domains",
         work.grid.cells(arms),
         work.key,
@@ -98,16 +97,6 @@ def domains(
         parameters={"corpus": task.name, "arms": list(arms), "precision": precision, **task.counts},
         hashes={"corpus": task.content_hash, "model": work.grid.model_hash},
         progress=progress,
-    )
-    import pandas as pd
-
-    results = found.results
-    return Domains(
-        pd.DataFrame(results["summary"]),
-        found.answers,
-        results["quantities"],
-        found.folder,
-        found.record,
     )
 
 

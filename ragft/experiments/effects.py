@@ -51,15 +51,6 @@ def summary(
     return rows
 
 
-def summary_frame(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
-    """Return the rows of `summary` as a frame, undefined numbers as NaN."""
-    import pandas as pd
-
-    limits = ["mean", "low", "high", "se_seed"]
-    frame = pd.DataFrame(rows)
-    return frame.assign(**frame[limits].astype(float))
-
-
 def difference(
     one: pd.DataFrame, two: pd.DataFrame, score: str, sizes: Profile
 ) -> Difference | None:

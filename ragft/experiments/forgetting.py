@@ -9,12 +9,12 @@ trained is decided in `forgetting_cells`; the numbers that the ledger reads are 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ragft.experiments import effects
-from ragft.experiments.cells import distinct, rises, run_plan
+from ragft.experiments.cells import Finished, distinct, rises, run_plan
 from ragft.experiments.evaluate import scored
 from ragft.experiments.forgetting_cells import METHODS, VERSION, Plan, Work
 from ragft.experiments.forgetting_effects import paths, quantities
@@ -32,21 +32,30 @@ MEASURES = ("accuracy", "hallucination", "abstained")
 GROUPS = ["tuning", "rehearsal", "passes", "condition"]
 
 
-@dataclass(frozen=True)
-class Forgetting:
-    """What a forgetting experiment found; the frames are those of the record."""
+class Forgetting(Finished):
+    """What a forgetting experiment found."""
 
-    summary: pd.DataFrame
-    """One row per tuning × rehearsal × passes × condition ('new', 'control', 'reading') × measure:
-    mean, low, high, n, seeds. 'base' is the model as it comes, 'rag' the same reading passages."""
-    paths: pd.DataFrame
-    """One row per method × rehearsal × passes, as `plotting.learning_forgetting` wants it."""
-    trained: pd.DataFrame
-    """One row per training: trainable and total parameters, bytes, steps, tokens, seconds."""
-    answers: pd.DataFrame
-    quantities: dict[str, Any]
-    folder: Path
-    record: dict[str, Any]
+    @cached_property
+    def summary(self) -> pd.DataFrame:
+        """One row per tuning × rehearsal × passes × condition × measure: mean, low, high, n, seeds.
+
+        Conditions are 'new', 'control' and 'reading'; 'base' is the model as it comes, 'rag' the
+        same reading passages.
+        """
+        return self.frame("summary")
+
+    @cached_property
+    def paths(self) -> pd.DataFrame:
+        """One row per method × rehearsal × passes, as `plotting.learning_forgetting` wants it."""
+        return self.frame("paths")
+
+    @cached_property
+    def trained(self) -> pd.DataFrame:
+        """One row per training: trainable and total parameters, bytes, steps, tokens, seconds."""
+        import pandas as pd
+
+        rows = [row for row in self.results["cells"] if row["passes"]]
+        return pd.DataFrame(rows).drop(columns=["losses", "leakage"], errors="ignore")
 
 
 def forgetting(
@@ -95,7 +104,8 @@ def forgetting(
     plan = Plan(tuple(methods), tuple(passes), facts, control)
     _check(plan)
     work = Work(plan, sizes, Records(out, smoke=sizes.name == "smoke"))
-    found = run_plan(
+    return run_plan(
+        Forgetting,
         "forgetting",
         plan,
         work,
@@ -106,19 +116,6 @@ def forgetting(
         corpus="made-up world",
         hashes={"corpus": work.grid.task.content_hash, "model": work.grid.model_hash},
         progress=progress,
-    )
-    import pandas as pd
-
-    results = found.results
-    trained = [row for row in results["cells"] if row["passes"]]
-    return Forgetting(
-        effects.summary_frame(results["summary"]),
-        pd.DataFrame(results["paths"]),
-        pd.DataFrame(trained).drop(columns=["losses", "leakage"], errors="ignore"),
-        found.answers,
-        results["quantities"],
-        found.folder,
-        found.record,
     )
 
 

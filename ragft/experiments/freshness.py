@@ -8,13 +8,14 @@ summed up, and the numbers that the ledger reads are made in `freshness_effects`
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import date
+from functools import cached_property
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from ragft.experiments.cells import distinct, run_cells
+from ragft.experiments.cells import Finished, distinct, run_cells
 from ragft.experiments.embedder import vector_dtype
 from ragft.experiments.evaluate import score_matrix, scored
 from ragft.experiments.freshness_effects import quantities
@@ -80,18 +81,21 @@ FULL: tuple[Line, ...] = (
 )
 
 
-@dataclass(frozen=True)
-class Freshness:
-    """What a freshness experiment found; the frames are those of the record."""
+class Freshness(Finished):
+    """What a freshness experiment found."""
 
-    summary: pd.DataFrame
-    """One row per group × arm × policy × day × measure, with mean, low, high, n."""
-    costs: pd.DataFrame
-    """One row per arm × policy × day: what upkeep has cost so far, day 0 included; empty where
-    that was not measured."""
-    answers: pd.DataFrame
-    folder: Path
-    record: dict[str, Any]
+    @cached_property
+    def summary(self) -> pd.DataFrame:
+        """One row per group × arm × policy × day × measure, with mean, low, high, n."""
+        return dated(self.results["summary"])
+
+    @cached_property
+    def costs(self) -> pd.DataFrame:
+        """One row per arm × policy × day: what upkeep has cost so far, day 0 included.
+
+        Empty where that was not measured.
+        """
+        return dated(self.results["costs"])
 
 
 def freshness(
@@ -147,7 +151,8 @@ def freshness(
         results["quantities"] |= work.upkeep_share(lines) if timed else {}
         return answers, results
 
-    found = run_cells(
+    return run_cells(
+        Freshness,
         "freshness",
         cells,
         work.key,
@@ -168,8 +173,6 @@ def freshness(
         hashes={"corpus": timeline.corpus.content_hash, "model": work.grid.model_hash},
         progress=progress,
     )
-    summary, costs = (dated(found.results[name]) for name in ("summary", "costs"))
-    return Freshness(summary, costs, found.answers, found.folder, found.record)
 
 
 def made_at_each_release(

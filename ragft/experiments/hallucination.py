@@ -8,14 +8,13 @@ what a reader can know.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ragft.experiments import effects
-from ragft.experiments.cells import distinct, run_cells
+from ragft.experiments.cells import Finished, distinct, run_cells
 from ragft.experiments.contexts import CANARY, CONDITIONS, PLACES, REMEDIES, Contexts, check_name
 from ragft.experiments.evaluate import answers_frame, scored
 from ragft.experiments.grid import Grid
@@ -93,17 +92,16 @@ FULL_REAL = tuple(lines_of(READERS, ("prompt", "prior"), REAL, ("old_1",), ()))
 REDUCED_REAL = (("prompt", "none"), ("prior", "none"), *product(("rag",), REAL[:3]))
 
 
-@dataclass(frozen=True)
-class Hallucination:
-    """What a hallucination experiment found; the frames are those of the record."""
+class Hallucination(Finished):
+    """What a hallucination experiment found."""
 
-    summary: pd.DataFrame
-    """One row per arm × condition × measure, with mean, low, high, n, seeds. A measure that is
-    not defined for an arm under a condition has no row."""
-    answers: pd.DataFrame
-    quantities: dict[str, Any]
-    folder: Path
-    record: dict[str, Any]
+    @cached_property
+    def summary(self) -> pd.DataFrame:
+        """One row per arm × condition × measure, with mean, low, high, n, seeds.
+
+        A measure that is not defined for an arm under a condition has no row.
+        """
+        return self.frame("summary")
 
 
 def hallucination_task(sizes: Profile, facts: int | None = None, seed: int = 0) -> Task:
@@ -145,7 +143,8 @@ def hallucination(
     _check(lines)
     sizes = profile(base, model=str(model), seeds=distinct(seeds))
     work = _Work(task, sizes, Records(out, smoke=sizes.name == "smoke"))
-    found = run_cells(
+    return run_cells(
+        Hallucination,
         "hallucination",
         work.cells(lines),
         work.key,
@@ -157,10 +156,6 @@ def hallucination(
         parameters={"corpus": task.name, "lines": [list(line) for line in lines], **task.counts},
         hashes={"corpus": task.content_hash, "model": work.grid.model_hash},
         progress=progress,
-    )
-    summary = effects.summary_frame(found.results["summary"])
-    return Hallucination(
-        summary, found.answers, found.results["quantities"], found.folder, found.record
     )
 
 

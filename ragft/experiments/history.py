@@ -8,13 +8,14 @@ made, which nobody kept up, and to one refreshed that day.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import date
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ragft.corpora.corpus import Corpus
-from ragft.experiments.cells import run_cells
+from ragft.experiments.cells import Finished, run_cells
 from ragft.experiments.history_cells import INDEXES, VERSION, Work, asked_days
 from ragft.profiles import Profile, profile
 from ragft.records import Records
@@ -29,24 +30,21 @@ MEASURES = ("recall", "rr", "held")
 DAYS = 6
 
 
-@dataclass(frozen=True)
-class History:
-    """What a drift experiment found."""
+class History(Finished):
+    """What a drift experiment found: an answer per day, index and question."""
 
-    summary: pd.DataFrame
-    """One row per day × index: `n`, `passages`, and `recall@10`, `mrr`, `held`, each also with
-    `_low` and `_high`."""
-    differences: pd.DataFrame
-    """One row per day: recall of the refreshed index minus that of the one as made, with p."""
-    answers: pd.DataFrame
-    """One row per day × index × question."""
-    results: dict[str, Any]
-    folder: Path
-    record: dict[str, Any]
+    @cached_property
+    def summary(self) -> pd.DataFrame:
+        """One row per day × index: `n`, `passages`, and `recall@10`, `mrr`, `held`.
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return days, summary, differences and the record's path, as JSON can hold them."""
-        return {**self.results, "record": str(self.folder / "record.json")}
+        Each of the last three also with `_low` and `_high`.
+        """
+        return _dated(self.results["summary"])
+
+    @cached_property
+    def differences(self) -> pd.DataFrame:
+        """One row per day: recall of the refreshed index minus that of the one as made, with p."""
+        return _dated(self.results["differences"])
 
 
 def history_drift(
@@ -112,7 +110,8 @@ def history_drift(
     work = Work(corpus, made_on or chosen[0], sizes, embedder)
     records = Records(out, smoke=sizes.name == "smoke")
     origin = corpus.origin.to_dict() if corpus.origin else {}
-    found = run_cells(
+    return run_cells(
+        History,
         "history",
         [(day, index) for day in chosen for index in INDEXES],
         work.key,
@@ -131,8 +130,6 @@ def history_drift(
         hashes={"corpus": corpus.content_hash, "embedding_model": work.model_hash},
         progress=progress,
     )
-    summary, differences = (_dated(found.results[name]) for name in ("summary", "differences"))
-    return History(summary, differences, found.answers, found.results, found.folder, found.record)
 
 
 def _summed_up(

@@ -7,14 +7,15 @@ neighbours an approximate index finds among such is a guess, as the record says.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ragft.chunking import chunk
-from ragft.experiments.cells import run_cells
+from ragft.experiments.cells import Finished, run_cells
 from ragft.experiments.crowd import drawn_around
 from ragft.experiments.floors import exact_search
 from ragft.experiments.grid import Grid
@@ -47,17 +48,17 @@ VERSION = 2
 """Raised when the meaning of a cell changes, so that older cells are not reused."""
 
 
-@dataclass(frozen=True)
-class IndexKinds:
-    """What a comparison of indexes found; the frames are those of the record."""
+class IndexKinds(Finished):
+    """What a comparison of indexes found: an answer is one search."""
 
-    summary: pd.DataFrame
-    """One row per kind × vectors: quantiles of the milliseconds of a search, recall, the seconds
-    to build, bytes held, and for 'exact' the floor in milliseconds and the median over it."""
-    searches: pd.DataFrame
-    """One row per kind × vectors × question."""
-    folder: Path
-    record: dict[str, Any]
+    @cached_property
+    def summary(self) -> pd.DataFrame:
+        """One row per kind × vectors.
+
+        Quantiles of the milliseconds of a search, recall, the seconds to build, bytes held, and for
+        'exact' the floor in milliseconds and the median over it.
+        """
+        return self.frame("summary")
 
 
 def index_kinds(
@@ -99,7 +100,8 @@ def index_kinds(
     exact = tuple(sizes.get("exact", ()))
     work = _Work(task, settings, records, queries, warm_up, exact)
     cells = [(kind, count) for kind, counts in sizes.items() for count in counts]
-    found = run_cells(
+    return run_cells(
+        IndexKinds,
         "index_kinds",
         [*cells, RATES],
         work.key,
@@ -112,10 +114,6 @@ def index_kinds(
         hashes={"corpus": task.content_hash},
         progress=progress,
     )
-    import pandas as pd
-
-    summary = pd.DataFrame(found.results["summary"])
-    return IndexKinds(summary, found.answers, found.folder, found.record)
 
 
 def _check(

@@ -9,12 +9,12 @@ and many wordings (P2), and reworded ever more often (P11). Who is trained on wh
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ragft.experiments import effects
-from ragft.experiments.cells import distinct, rises, run_plan
+from ragft.experiments.cells import Finished, distinct, frame, rises, run_plan
 from ragft.experiments.evaluate import scored
 from ragft.experiments.knowledge_cells import PARTS, VERSION, Plan, Work
 from ragft.experiments.knowledge_effects import doses, quantities
@@ -29,22 +29,27 @@ MEASURES = ("accuracy", "hallucination", "abstained")
 GROUPS = ["part", "arm", "copies", "condition"]
 
 
-@dataclass(frozen=True)
-class Knowledge:
-    """What a knowledge experiment found; the frames are those of the record."""
+class Knowledge(Finished):
+    """What a knowledge experiment found."""
 
-    summary: pd.DataFrame
-    """One row per part × copies × condition (the form of the question) × measure: mean, low, high,
-    n, seeds. `copies` counts wordings of stored text, 0 where there is none."""
-    wordings: pd.DataFrame
-    """Accuracy over the number of wordings in which a text is stored, as `plotting.dose_response`
-    wants it."""
-    tokens: pd.DataFrame
-    """The same over tokens of reworded text."""
-    answers: pd.DataFrame
-    quantities: dict[str, Any]
-    folder: Path
-    record: dict[str, Any]
+    @cached_property
+    def summary(self) -> pd.DataFrame:
+        """One row per part × copies × condition × measure: mean, low, high, n, seeds.
+
+        The condition is the form of the question; `copies` counts wordings of stored text, 0 where
+        there is none.
+        """
+        return self.frame("summary")
+
+    @cached_property
+    def wordings(self) -> pd.DataFrame:
+        """Accuracy over the wordings in which a text is stored, for `plotting.dose_response`."""
+        return frame(self.results["doses"]["wordings"])
+
+    @cached_property
+    def tokens(self) -> pd.DataFrame:
+        """The same over tokens of reworded text."""
+        return frame(self.results["doses"]["tokens"])
 
 
 def knowledge(
@@ -89,7 +94,8 @@ def knowledge(
     plan = Plan(tuple(parts), facts, tuple(wordings), tuple(copies))
     _check(plan)
     work = Work(plan, sizes, Records(out, smoke=sizes.name == "smoke"))
-    found = run_plan(
+    return run_plan(
+        Knowledge,
         "knowledge",
         plan,
         work,
@@ -100,18 +106,6 @@ def knowledge(
         corpus="made-up world",
         hashes={"corpus": work.grid.task.content_hash, "model": work.grid.model_hash},
         progress=progress,
-    )
-    import pandas as pd
-
-    results = found.results
-    return Knowledge(
-        effects.summary_frame(results["summary"]),
-        pd.DataFrame(results["doses"]["wordings"]),
-        pd.DataFrame(results["doses"]["tokens"]),
-        found.answers,
-        results["quantities"],
-        found.folder,
-        found.record,
     )
 
 

@@ -9,12 +9,11 @@ in `known_cells`, the numbers that the ledger reads in `known_effects`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ragft.experiments import effects
-from ragft.experiments.cells import distinct, rises, run_plan
+from ragft.experiments.cells import Finished, distinct, rises, run_plan
 from ragft.experiments.known_cells import VERSION, Plan, Work
 from ragft.experiments.known_effects import Known, doses, quantities, rate, summaries
 from ragft.profiles import Profile, profile
@@ -30,26 +29,38 @@ REDUCED = (0.0, 0.5, 1.0)
 """All that the ledger reads, and one between."""
 
 
-@dataclass(frozen=True)
-class Knowing:
-    """What the experiment found; the frames are those of the record."""
+class Knowing(Finished):
+    """What the experiment found.
 
-    summary: pd.DataFrame
-    """Training on unknown facts: one row per condition ('control', 'trained known', 'trained
-    unknown') × length ('before', 'early', 'late') × share × measure; share is NaN before."""
-    curves: pd.DataFrame
-    """Accuracy on the control facts over the share, as `plotting.dose_response` wants it; x in
-    per cent."""
-    strata: pd.DataFrame
-    """One row per arm × length × stratum × measure; length 'whole' is the profile's training,
-    'early' the gentle one, 'before' none."""
-    probe: pd.DataFrame
-    """One row per stratum × measure: shares of its facts known and unknown before."""
-    answers: pd.DataFrame
-    """One row per part × arm × length × share × condition × seed × question × wording."""
-    quantities: dict[str, Any]
-    folder: Path
-    record: dict[str, Any]
+    There is an answer per part, arm, length, share, condition, seed, question and wording.
+    """
+
+    @cached_property
+    def summary(self) -> pd.DataFrame:
+        """Training on unknown facts: one row per condition × length × share × measure.
+
+        Conditions are 'control', 'trained known' and 'trained unknown', lengths 'before', 'early'
+        and 'late'; share is NaN before.
+        """
+        return self.frame("summary")
+
+    @cached_property
+    def curves(self) -> pd.DataFrame:
+        """Accuracy on control facts over the share in per cent, for `plotting.dose_response`."""
+        return self.frame("curves")
+
+    @cached_property
+    def strata(self) -> pd.DataFrame:
+        """One row per arm × length × stratum × measure.
+
+        Length 'whole' is the profile's training, 'early' the gentle one, 'before' none.
+        """
+        return self.frame("strata")
+
+    @cached_property
+    def probe(self) -> pd.DataFrame:
+        """One row per stratum × measure: shares of its facts known and unknown before."""
+        return self.frame("probe")
 
 
 def known(
@@ -98,13 +109,13 @@ def known(
     hallucinations?, arXiv 2405.05904; Soudani et al. (2024), Fine tuning vs. retrieval augmented
     generation for less popular knowledge, arXiv 2403.01432.
     """
-    import pandas as pd
 
     sizes = profile(base, model=str(model), seeds=distinct(seeds))
     plan = Plan(tuple(map(float, shares)), questions, facts, per_stratum)
     _check(plan)
     work = Work(plan, sizes, Records(out, smoke=sizes.name == "smoke"))
-    found = run_plan(
+    return run_plan(
+        Knowing,
         "known",
         plan,
         work,
@@ -116,12 +127,6 @@ def known(
         hashes={"corpus": work.world_hash, "model": work.grid.model_hash},
         progress=progress,
     )
-    results = found.results
-    frames = [effects.summary_frame(results[name]) for name in ("summary", "strata", "probe")]
-    summary, strata, probe = frames
-    curves = pd.DataFrame(results["curves"])
-    told = results["quantities"]
-    return Knowing(summary, curves, strata, probe, found.answers, told, found.folder, found.record)
 
 
 def _check(plan: Plan) -> None:

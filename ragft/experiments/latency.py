@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ragft.chunking import chunk
 from ragft.corpora.corpus import Corpus
-from ragft.experiments.cells import run_cells
+from ragft.experiments.cells import Finished, run_cells
 from ragft.experiments.crowd import CrowdEmbedder, crowd
 from ragft.experiments.floors import Point, extrapolated, floors, point_of
 from ragft.experiments.grid import Grid
@@ -74,21 +75,31 @@ REDUCED = Sweep(
 """Points that two minutes on two cores are enough for."""
 
 
-@dataclass(frozen=True)
-class Latency:
-    """What a latency experiment found; the frames are those of the record."""
+class Latency(Finished):
+    """What a latency experiment found.
 
-    summary: pd.DataFrame
-    """One row per arm × axis × value × measure × q: value, low, high (milliseconds), n."""
-    times: pd.DataFrame
-    """One row per arm × axis × value × question, in milliseconds and tokens."""
-    floors: pd.DataFrame
-    """One row per arm × axis × value × stage: floor and mean (milliseconds), and mean / floor."""
-    extrapolated: pd.DataFrame
-    """One row per arm × documents × model × stage, see `floors.extrapolated`."""
-    quantities: dict[str, Any]
-    folder: Path
-    record: dict[str, Any]
+    `answers` has one row per arm × axis × value × question, in milliseconds and tokens.
+    """
+
+    @cached_property
+    def summary(self) -> pd.DataFrame:
+        """One row per arm × axis × value × measure × q: value, low, high (milliseconds), n."""
+        return self.frame("summary")
+
+    @cached_property
+    def floors(self) -> pd.DataFrame:
+        """One row per arm × axis × value × stage: floor, mean (milliseconds), and mean / floor."""
+        return self.frame("floors")
+
+    @cached_property
+    def extrapolated(self) -> pd.DataFrame:
+        """One row per arm × documents × model × stage, see `floors.extrapolated`."""
+        return self.frame("extrapolated")
+
+    @property
+    def times(self) -> pd.DataFrame:
+        """The answers: their times."""
+        return self.answers
 
 
 def latency(
@@ -123,7 +134,8 @@ def latency(
     sizes = profile(base, model=str(model))
     sizes = replace(sizes, seeds=sizes.seeds[:1])
     work = _Work(task, sweep, sizes, Records(out, smoke=sizes.name == "smoke"))
-    found = run_cells(
+    return run_cells(
+        Latency,
         "latency",
         [*work.cells(arms), RATES],
         work.key,
@@ -135,16 +147,6 @@ def latency(
         parameters={"corpus": task.name, "arms": list(arms), "sweep": asdict(sweep), **task.counts},
         hashes={"corpus": task.content_hash, "model": work.grid.model_hash},
         progress=progress,
-    )
-    import pandas as pd
-
-    results = found.results
-    summary = pd.DataFrame(results["summary"])
-    limits = ["value", "low", "high"]
-    summary[limits] = summary[limits].astype(float)  # undefined ones are null in a record
-    tables = (pd.DataFrame(results["floors"]), pd.DataFrame(results["extrapolated"]))
-    return Latency(
-        summary, found.answers, *tables, results["quantities"], found.folder, found.record
     )
 
 

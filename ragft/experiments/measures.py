@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ragft.experiments.cells import Finished
 from ragft.experiments.constructed import KINDS, constructed
 from ragft.profiles import Profile, profile
 from ragft.records import Records, content_key, sha256_json
@@ -27,19 +27,15 @@ OVERLAP = ("bleu", "rouge_l")
 """The measures that BERTScore is said to be more robust than."""
 
 
-@dataclass(frozen=True)
-class Measures:
-    """What the measures of likeness say about truth."""
+class Measures(Finished):
+    """What the measures of likeness say about truth.
 
-    answers: pd.DataFrame
-    """One row per question × kind × wording, with the reference, the answer and its scores."""
-    quantities: dict[str, Any]
-    """`auroc_bertscore_minus_overlap` and `auroc_<metric>`, over all answers and over the two
-    parts that are not decided by construction: with the ending `_other_words` right against
-    wrong answers that are both worded otherwise than the reference, with `_crossed` right ones
-    worded otherwise against wrong ones in its own words."""
-    folder: Path
-    record: dict[str, Any]
+    There is an answer per question, kind and wording, with its reference and its scores. The
+    quantities are `auroc_bertscore_minus_overlap` and `auroc_<metric>`, over all answers and over
+    the two parts that are not decided by construction: with the ending `_other_words` right
+    against wrong answers that are both worded otherwise than the reference, with `_crossed` right
+    ones worded otherwise against wrong ones in its own words.
+    """
 
     @property
     def table(self) -> pd.DataFrame:
@@ -114,7 +110,7 @@ def measures(
         results = {"quantities": _quantities(answers, sizes, seed), "not_made": _not_made(rows)}
         run.finish(answers, results)
     record, answers = run.load()
-    return Measures(answers, record["results"]["quantities"], run.folder, record)
+    return Measures(record, answers, run.folder)
 
 
 def scored(rows: Sequence[Mapping[str, Any]], scorer: BertScore) -> pd.DataFrame:

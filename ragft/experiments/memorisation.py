@@ -8,12 +8,11 @@ and asked for, over how often training repeated them. What a cell does lives in
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ragft.experiments.cells import distinct, rises, run_plan
+from ragft.experiments.cells import Finished, distinct, rises, run_plan
 from ragft.experiments.memorisation_cells import VERSION, Plan, Work
 from ragft.experiments.memorisation_effects import EXPOSURE, EXTRACTED, SERIES, curves, quantities
 from ragft.profiles import Profile, profile
@@ -31,17 +30,14 @@ TUNED = (SERIES["score"], SERIES["lowered"], EXPOSURE, EXTRACTED)
 """Series that are the fine-tuned model's; the others are the model's before training."""
 
 
-@dataclass(frozen=True)
-class Memorising:
-    """What a memorisation experiment found; the frames are those of the record."""
+class Memorising(Finished):
+    """What a memorisation experiment found.
 
-    answers: pd.DataFrame
-    """One row per seed and fact or canary: `kind` ('member', 'other', 'canary'), `dose` (repeats
-    in one pass), id, cluster, `loss_before` and `loss_after` (nats a token), `score` (higher for
-    members), and of canaries `exposure` (bits), `extracted` (0 or 1) and what was `said`."""
-    quantities: dict[str, Any]
-    folder: Path
-    record: dict[str, Any]
+    `answers` has one row per seed and fact or canary: `kind` ('member', 'other', 'canary'),
+    `dose` (repeats in one pass), id, cluster, `loss_before` and `loss_after` (nats a token),
+    `score` (higher for members), and of canaries `exposure` (bits), `extracted` (0 or 1) and what
+    was `said`.
+    """
 
     @property
     def exposures(self) -> pd.DataFrame:
@@ -61,7 +57,7 @@ class Memorising:
     def _curves(self, which: str, series: str = "") -> pd.DataFrame:
         import pandas as pd
 
-        rows = pd.DataFrame(self.record["results"]["curves"][which])
+        rows = pd.DataFrame(self.results["curves"][which])
         rows = rows[rows["series"] == series] if series else rows
         arm = [("finetuned" if one in TUNED else None) for one in rows["series"]]
         limits = rows[["mean", "low", "high"]].astype(float)
@@ -117,7 +113,8 @@ def memorisation(
     _check(plan)
     sizes = profile(base, model=str(model), seeds=distinct(seeds))
     work = Work(plan, sizes)
-    found = run_plan(
+    return run_plan(
+        Memorising,
         "memorisation",
         plan,
         work,
@@ -129,7 +126,6 @@ def memorisation(
         hashes={"model": work.model_hash},
         progress=progress,
     )
-    return Memorising(found.answers, found.results["quantities"], found.folder, found.record)
 
 
 def _check(plan: Plan) -> None:

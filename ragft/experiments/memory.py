@@ -7,11 +7,11 @@ most that torch held at once.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ragft.experiments.cells import run_cells
+from ragft.experiments.cells import Finished, run_cells
 from ragft.experiments.grid import Grid
 from ragft.experiments.latency import ARMS
 from ragft.experiments.tasks import Task
@@ -37,14 +37,13 @@ VERSION = 1
 """Raised when the meaning of a cell changes, so that older cells are not reused."""
 
 
-@dataclass(frozen=True)
-class Memory:
-    """What a memory experiment found; the frame is that of the record."""
+class Memory(Finished):
+    """What a memory experiment found."""
 
-    parts: pd.DataFrame
-    """One row per arm × together × part: bytes; NaN where a part cannot be told."""
-    folder: Path
-    record: dict[str, Any]
+    @property
+    def parts(self) -> pd.DataFrame:
+        """One row per arm × together × part: bytes; NaN where a part cannot be told."""
+        return self.answers
 
 
 def memory(
@@ -84,7 +83,8 @@ def memory(
     sizes = profile(base, model=str(model))
     sizes = replace(sizes, seeds=sizes.seeds[:1])
     grid = Grid(task, sizes, Records(out, smoke=sizes.name == "smoke"), timed=0)
-    found = run_cells(
+    return run_cells(
+        Memory,
         "memory",
         [(arm, size) for arm in arms for size in batches],
         lambda arm, size: _key(grid, arm, size),
@@ -97,7 +97,6 @@ def memory(
         hashes={"corpus": task.content_hash, "model": grid.model_hash},
         progress=progress,
     )
-    return Memory(found.answers, found.folder, found.record)
 
 
 def _key(grid: Grid, arm: str, size: int) -> str:

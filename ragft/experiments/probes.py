@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import cached_property
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ragft.corpora.world import World
 from ragft.experiments import effects
-from ragft.experiments.cells import distinct, run_cells
+from ragft.experiments.cells import Finished, distinct, run_cells
 from ragft.experiments.effects import Rated
 from ragft.experiments.evaluate import answers_frame, scored
 from ragft.experiments.grid import Grid
@@ -69,17 +70,16 @@ def odd_format(text: str) -> str:
     return f"Q1) {text} (one answer, no explanation)"
 
 
-@dataclass(frozen=True)
-class Probed:
-    """What the probes found; the frames are those of the record."""
+class Probed(Finished):
+    """What the probes found.
 
-    summary: pd.DataFrame
-    """One row per arm × probe × measure, with mean, low, high, n, seeds."""
-    answers: pd.DataFrame
-    """One row per arm × probe × number × seed × question, with entropy and log probability."""
-    quantities: dict[str, Any]
-    folder: Path
-    record: dict[str, Any]
+    There is an answer per arm, probe, number, seed and question, with entropy and log probability.
+    """
+
+    @cached_property
+    def summary(self) -> pd.DataFrame:
+        """One row per arm × probe × measure, with mean, low, high, n, seeds."""
+        return self.frame("summary")
 
 
 def probes(
@@ -130,7 +130,8 @@ def probes(
     sizes = profile(base, model=str(model), seeds=distinct(seeds))
     sizes = replace(sizes, facts=facts or sizes.facts)
     work = _Work(sizes, world_seed, Records(out, smoke=sizes.name == "smoke"))
-    found = run_cells(
+    return run_cells(
+        Probed,
         "probes",
         work.cells(arms, sets, repeats, samples),
         work.key,
@@ -144,8 +145,6 @@ def probes(
         hashes={"corpus": work.task.content_hash, "model": work.grid.model_hash},
         progress=progress,
     )  # fmt: skip
-    summary = effects.summary_frame(found.results["summary"])
-    return Probed(summary, found.answers, found.results["quantities"], found.folder, found.record)
 
 
 class Questions:

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ragft.chunking import chunk
 from ragft.experiments import effects
-from ragft.experiments.cells import run_cells
+from ragft.experiments.cells import Finished, run_cells
 from ragft.experiments.evaluate import scored
 from ragft.experiments.grid import Grid
 from ragft.experiments.retrieval_answer_effects import COLUMNS, MEASURES, quantities
@@ -57,18 +58,17 @@ REDUCED_CUTS = tuple(replace(way, retriever="bm25") for way in CUTS if way.overl
 """Without vectors, so that nothing has to be embedded for a size that is only looked at once."""
 
 
-@dataclass(frozen=True)
-class RetrievalAnswers:
-    """What was found and answered; the frames are those of the record."""
+class RetrievalAnswers(Finished):
+    """What was found and answered: an answer per corpus, way and question."""
 
-    summary: pd.DataFrame
-    """One row per corpus × way × measure: mean, low, high, n. `found` is the share of questions
-    one of whose documents was shown; the other measures are of the answers."""
-    answers: pd.DataFrame
-    """One row per corpus × way × question."""
-    quantities: dict[str, Any]
-    folder: Path
-    record: dict[str, Any]
+    @cached_property
+    def summary(self) -> pd.DataFrame:
+        """One row per corpus × way × measure: mean, low, high, n.
+
+        `found` is the share of questions one of whose documents was shown; the other measures are
+        of the answers.
+        """
+        return self.frame("summary")
 
 
 def retrieval_answers(
@@ -103,7 +103,8 @@ def retrieval_answers(
     _check(tasks, searches, cuts)
     records = Records(out, smoke=sizes.name == "smoke")
     work = _Work(tasks, sizes, records)
-    found = run_cells(
+    return run_cells(
+        RetrievalAnswers,
         "retrieval_answers",
         work.cells(ways),
         work.key,
@@ -117,16 +118,6 @@ def retrieval_answers(
         hashes={task.name: task.content_hash for task in tasks} | {"model": work.model_hash},
         progress=progress,
     )  # fmt: skip
-    import pandas as pd
-
-    results = found.results
-    return RetrievalAnswers(
-        pd.DataFrame(results["summary"]),
-        found.answers,
-        results["quantities"],
-        found.folder,
-        found.record,
-    )
 
 
 def _check(tasks: Sequence[Task], searches: Sequence[Way], cuts: Sequence[Way]) -> None:

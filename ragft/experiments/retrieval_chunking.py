@@ -7,13 +7,13 @@ the best of many on the same questions is partly luck.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ragft.chunking import chunk
 from ragft.experiments import effects
-from ragft.experiments.cells import run_cells
+from ragft.experiments.cells import Finished, run_cells
 from ragft.experiments.embedder import embedder_of
 from ragft.experiments.retrieval_effects import Scored
 from ragft.experiments.retrieval_sets import MEASURES, Remembering, Searched, search_rows
@@ -39,20 +39,21 @@ VERSION = 1
 """Raised when the meaning of a cell changes, so that older cells are not reused."""
 
 
-@dataclass(frozen=True)
-class Chunking:
-    """What a comparison of ways of cutting found; the frames are those of the record."""
+class Chunking(Finished):
+    """What a comparison of ways of cutting found: an answer per set, cut and question."""
 
-    summary: pd.DataFrame
-    """One row per set × strategy × size × overlap × measure: mean, low, high, n, and passages a
-    document."""
-    questions: pd.DataFrame
-    """One row per set × cut × question."""
-    picked: dict[str, Any]
-    """Per set the best and the worst cut, picked on half of the questions."""
-    quantities: dict[str, Any]
-    folder: Path
-    record: dict[str, Any]
+    @cached_property
+    def summary(self) -> pd.DataFrame:
+        """One row per set × strategy × size × overlap × measure.
+
+        Mean, low, high, n, and passages a document.
+        """
+        return self.frame("summary")
+
+    @property
+    def picked(self) -> dict[str, Any]:
+        """Per set the best and the worst cut, picked on half of the questions."""
+        return self.results["picked"]
 
 
 def retrieval_chunking(
@@ -95,7 +96,8 @@ def retrieval_chunking(
     sizes = profile(base) if retriever is None else profile(base, retriever=retriever)
     records = Records(out, smoke=sizes.name == "smoke")
     work = _Work(sets, embedder, sizes)
-    found = run_cells(
+    return run_cells(
+        Chunking,
         "retrieval_chunking",
         [(name, cut) for name in names for cut in cuts],
         work.key,
@@ -108,12 +110,6 @@ def retrieval_chunking(
         hashes={one.name: one.content_hash for one in sets} | {"embedder": work.model_hash},
         progress=progress,
     )
-    import pandas as pd
-
-    results = found.results
-    summary = pd.DataFrame(results["summary"])
-    named = (results["picked"], results["quantities"])
-    return Chunking(summary, found.answers, *named, found.folder, found.record)
 
 
 class _Work:

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ragft.chunking import chunk
 from ragft.evaluation.statistics import Interval, mean_interval
 from ragft.experiments import effects
-from ragft.experiments.cells import run_cells
+from ragft.experiments.cells import Finished, run_cells
 from ragft.experiments.embedder import embedder_of
 from ragft.experiments.retrieval_sets import (
     CUTOFF,
@@ -43,22 +44,27 @@ VERSION = 1
 """Raised when the meaning of a cell changes, so that older cells are not reused."""
 
 
-@dataclass(frozen=True)
-class Layouts:
-    """What a comparison of layouts found; the frames are those of the record."""
+class Layouts(Finished):
+    """What a comparison of layouts found: an answer per layout and question.
 
-    summary: pd.DataFrame
-    """One row per layout × measure, over the half of the questions that set nothing."""
-    questions: pd.DataFrame
-    """One row per layout × question; `routed`, `right`: sent to one collection, to its own;
-    `same`: found what the single index finds."""
-    margin: float
-    """Of the router, as set."""
-    tampered: dict[str, str]
-    """By file of a shard: what was said when one of its bits was turned."""
-    quantities: dict[str, Any]
-    folder: Path
-    record: dict[str, Any]
+    `routed`, `right`: sent to one collection, to its own; `same`: found what the single index
+    finds.
+    """
+
+    @cached_property
+    def summary(self) -> pd.DataFrame:
+        """One row per layout × measure, over the half of the questions that set nothing."""
+        return self.frame("summary")
+
+    @property
+    def margin(self) -> float:
+        """Of the router, as set."""
+        return self.results["margin"]
+
+    @property
+    def tampered(self) -> dict[str, str]:
+        """By file of a shard: what was said when one of its bits was turned."""
+        return self.results["tampered"]
 
 
 def retrieval_layouts(
@@ -99,7 +105,8 @@ def retrieval_layouts(
     cut = usual_cut(sizes, chunking)
     embedder = embedder or embedder_of(sizes)
     work = _Work(sets, shards, precision, cut, Remembering(embedder), sizes)
-    found = run_cells(
+    return run_cells(
+        Layouts,
         "retrieval_layouts",
         [(layout,) for layout in LAYOUTS],
         work.key,
@@ -113,18 +120,6 @@ def retrieval_layouts(
         hashes={one.name: one.content_hash for one in sets} | {"embedder": work.model_hash},
         progress=progress,
     )  # fmt: skip
-    import pandas as pd
-
-    results = found.results
-    return Layouts(
-        pd.DataFrame(results["summary"]),
-        found.answers,
-        results["margin"],
-        results["tampered"],
-        results["quantities"],
-        found.folder,
-        found.record,
-    )
 
 
 class _Work:

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ragft.chunking import chunk
-from ragft.experiments.cells import run_cells
+from ragft.experiments.cells import Finished, run_cells
 from ragft.experiments.embedder import embedder_of
 from ragft.experiments.retrieval_effects import quantities, summary_rows
 from ragft.experiments.retrieval_sets import (
@@ -73,22 +74,27 @@ VERSION = 1
 """Raised when the meaning of a cell changes, so that older cells are not reused."""
 
 
-@dataclass(frozen=True)
-class Quality:
-    """What a comparison of stages found; the frames are those of the record."""
+class Quality(Finished):
+    """What a comparison of stages found: an answer per set, part, stage, seed and question."""
 
-    summary: pd.DataFrame
-    """One row per set × part × stage × measure: mean, low, high, n."""
-    marks: pd.DataFrame
-    """One row per set × stage where documents are marked: shares of questions whose first
-    document is right, wrong, noise, or none of the question's own."""
-    questions: pd.DataFrame
-    """One row per set × part × stage × seed × question."""
-    chosen: dict[str, Any]
-    """The fusion and depth, the weight of the reranker, and on which set they were chosen."""
-    quantities: dict[str, Any]
-    folder: Path
-    record: dict[str, Any]
+    @cached_property
+    def summary(self) -> pd.DataFrame:
+        """One row per set × part × stage × measure: mean, low, high, n."""
+        return self.frame("summary")
+
+    @cached_property
+    def marks(self) -> pd.DataFrame:
+        """One row per set × stage where documents are marked.
+
+        Shares of questions whose first document is right, wrong, noise, or none of the question's
+        own.
+        """
+        return self.frame("marks")
+
+    @property
+    def chosen(self) -> dict[str, Any]:
+        """The fusion and depth, the weight of the reranker, and on which set they were chosen."""
+        return self.results["chosen"]
 
 
 def retrieval_quality(
@@ -147,7 +153,8 @@ def retrieval_quality(
         sets, choose_on, training or usual_training(), reranker, chunking, embedder, sizes, records
     )
     cells = _cells(names, stages, train_on, sizes.seeds)
-    found = run_cells(
+    return run_cells(
+        Quality,
         "retrieval_quality",
         cells,
         work.key,
@@ -162,18 +169,6 @@ def retrieval_quality(
         hashes={one.name: one.content_hash for one in sets} | {"embedder": work.model_hash},
         progress=progress,
     )  # fmt: skip
-    import pandas as pd
-
-    results = found.results
-    return Quality(
-        pd.DataFrame(results["summary"]),
-        pd.DataFrame(results["marks"]),
-        found.answers,
-        results["chosen"],
-        results["quantities"],
-        found.folder,
-        found.record,
-    )
 
 
 def _check(

@@ -7,14 +7,14 @@ refused everywhere else; here it is moved on purpose, to measure what that loses
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from ragft.experiments import effects
-from ragft.experiments.cells import distinct, run_cells
+from ragft.experiments.cells import Finished, distinct, run_cells
 from ragft.experiments.grid import Grid
 from ragft.experiments.tasks import Task
 from ragft.profiles import Profile, profile
@@ -31,15 +31,8 @@ EMBEDDING = ("before", "reloaded", "new embedder")
 """As it was; model and index loaded again from disk; the index made anew with another embedder."""
 
 
-@dataclass(frozen=True)
-class Swap:
-    """What a swap did."""
-
-    answers: pd.DataFrame
-    """One row per arm × condition × seed × question."""
-    quantities: dict[str, Any]
-    folder: Path
-    record: dict[str, Any]
+class Swap(Finished):
+    """What a swap did: an answer per arm, condition, seed and question."""
 
 
 def swap(
@@ -77,7 +70,8 @@ def swap(
         raise RagftError(f"swap: {old} and {new} are the same weights; name two models")
     cells = [("rag", name, sizes.seeds[0]) for name in ("old base", "moved")]
     cells += [("finetuned", name, seed) for name in CONDITIONS for seed in sizes.seeds]
-    found = run_cells(
+    return run_cells(
+        Swap,
         "swap",
         cells,
         partial(_key, grids),
@@ -90,7 +84,6 @@ def swap(
         hashes={"corpus": task.content_hash, **{n: g.model_hash for n, g in grids.items()}},
         progress=progress,
     )
-    return Swap(found.answers, found.results["quantities"], found.folder, found.record)
 
 
 def _key(grids: dict[str, Grid], arm: str, condition: str, seed: int) -> str:
@@ -194,7 +187,8 @@ def swap_embedder(
     grids = dict.fromkeys(EMBEDDING, old)
     grids["new embedder"] = Grid(task, replace(sizes, embedding_model=new), records, timed=0)
     said: dict[tuple, Any] = {}  # often the other embedder finds the same passages
-    found = run_cells(
+    return run_cells(
+        Swap,
         "swap_embedder",
         [(condition,) for condition in EMBEDDING],
         lambda condition: _embedder_key(grids[condition], condition),
@@ -209,7 +203,6 @@ def swap_embedder(
         },
         progress=progress,
     )  # fmt: skip
-    return Swap(found.answers, found.results["quantities"], found.folder, found.record)
 
 
 def _embedder_key(grid: Grid, condition: str) -> str:

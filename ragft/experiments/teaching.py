@@ -10,12 +10,12 @@ wordings never trained.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ragft.experiments import effects
-from ragft.experiments.cells import distinct, run_cells
+from ragft.experiments.cells import Finished, distinct, run_cells
 from ragft.experiments.evaluate import scored
 from ragft.experiments.tasks import Task
 from ragft.experiments.teaching_cells import PARTS, VERSION, Work
@@ -36,17 +36,17 @@ MEASURES = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Teaching:
-    """What a teaching experiment found; the frames are those of the record."""
+class Teaching(Finished):
+    """What a teaching experiment found."""
 
-    summary: pd.DataFrame
-    """One row per arm × condition × measure, with mean, low, high, n, seeds. Under 'quotes',
-    accuracy is the share of quotations that state the right value, verbatim or not."""
-    answers: pd.DataFrame
-    quantities: dict[str, Any]
-    folder: Path
-    record: dict[str, Any]
+    @cached_property
+    def summary(self) -> pd.DataFrame:
+        """One row per arm × condition × measure, with mean, low, high, n, seeds.
+
+        Under 'quotes', accuracy is the share of quotations that state the right value, verbatim or
+        not.
+        """
+        return self.frame("summary")
 
     @property
     def doses(self) -> pd.DataFrame:
@@ -57,7 +57,7 @@ class Teaching:
         import pandas as pd
 
         columns = ["series", "arm", "x", "mean", "low", "high", "n"]
-        return pd.DataFrame(self.record["results"]["doses"], columns=columns)
+        return pd.DataFrame(self.results["doses"], columns=columns)
 
 
 def teaching(
@@ -100,7 +100,8 @@ def teaching(
     _check(variants)
     sizes = profile(base, model=str(model), seeds=distinct(seeds))
     work = Work(task, sizes, Records(out, smoke=sizes.name == "smoke"))
-    found = run_cells(
+    return run_cells(
+        Teaching,
         "teaching",
         work.cells(variants),
         work.key,
@@ -113,8 +114,6 @@ def teaching(
         hashes={"corpus": task.content_hash, "model": work.grid.model_hash},
         progress=progress,
     )
-    summary = effects.summary_frame(found.results["summary"])
-    return Teaching(summary, found.answers, found.results["quantities"], found.folder, found.record)
 
 
 def _check(variants: Sequence[str]) -> None:

@@ -7,8 +7,9 @@ else running on it.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ import numpy as np
 
 from ragft.evaluation.statistics import Interval
 from ragft.experiments import effects
-from ragft.experiments.cells import run_cells
+from ragft.experiments.cells import Finished, run_cells
 from ragft.experiments.grid import Grid
 from ragft.experiments.load import (
     Capacity,
@@ -49,20 +50,24 @@ VERSION = 1
 """Raised when the meaning of a cell changes, so that older cells are not reused."""
 
 
-@dataclass(frozen=True)
-class Throughput:
-    """What a throughput experiment found; the frames are those of the record."""
+class Throughput(Finished):
+    """What a throughput experiment found.
 
-    curves: pd.DataFrame
-    """One row per arm × offered load: quantiles of the latency in seconds with their limits,
-    goodput, and whether the queue grew."""
-    capacities: pd.DataFrame
-    """One row per arm: the highest load within the limit, what lies surely below and above."""
-    requests: pd.DataFrame
-    """One row per request: arm, rate, intended, started, finished, in seconds."""
-    quantities: dict[str, Any]
-    folder: Path
-    record: dict[str, Any]
+    `answers` has one row per request: arm, rate, intended, started, finished, in seconds.
+    """
+
+    @cached_property
+    def curves(self) -> pd.DataFrame:
+        """One row per arm × offered load.
+
+        Quantiles of the latency in seconds with their limits, goodput, and whether the queue grew.
+        """
+        return _numbers(self.results["curves"])
+
+    @cached_property
+    def capacities(self) -> pd.DataFrame:
+        """One row per arm: the highest load within the limit, what lies surely below and above."""
+        return _numbers(self.results["capacities"])
 
 
 def throughput(
@@ -115,7 +120,8 @@ def throughput(
     sizes = replace(sizes, seeds=sizes.seeds[:1])
     records = Records(out, smoke=sizes.name == "smoke")
     work = _Work(task, sizes, records, (limit, seconds, steps, batch), clock or WallClock())
-    found = run_cells(
+    return run_cells(
+        Throughput,
         "throughput",
         [(arm,) for arm in arms],
         work.key,
@@ -129,16 +135,6 @@ def throughput(
         hashes={"corpus": task.content_hash, "model": work.grid.model_hash},
         progress=progress,
     )  # fmt: skip
-    import pandas as pd
-
-    results = found.results
-    curves, capacities = (
-        pd.DataFrame(results[name]).map(lambda x: math.nan if x is None else x)
-        for name in ("curves", "capacities")
-    )
-    return Throughput(
-        curves, capacities, found.answers, results["quantities"], found.folder, found.record
-    )
 
 
 class _Work:
@@ -194,6 +190,13 @@ def _told(found: Capacity) -> dict[str, float | None]:
     """Return a capacity as a record holds it."""
     values = {"rate": found.rate, "low": found.low, "high": found.high}
     return {name: value if math.isfinite(value) else None for name, value in values.items()}
+
+
+def _numbers(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """Return rows as a frame, what is undefined as NaN."""
+    import pandas as pd
+
+    return pd.DataFrame(rows).map(lambda x: math.nan if x is None else x)
 
 
 def _summed_up(

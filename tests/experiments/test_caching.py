@@ -85,7 +85,7 @@ def test_a_memory_answers_what_was_asked_before_and_does_not_notice_the_change(r
     emptied = rows.loc["same words, emptied"]
     assert (emptied["right"] == 1).all() and (emptied["wrong_hit"] == 0).all()
     assert kept.loc["after", "hit"] > emptied.loc["after", "hit"] > 0
-    requests = found.requests[found.requests["memory"] == "same words"]
+    requests = found.answers[found.answers["memory"] == "same words"]
     before = requests[requests["phase"] == "before"]
     texts = before["question_id"].nunique() * 5
     assert (~before["hit"]).sum() <= texts
@@ -93,7 +93,7 @@ def test_a_memory_answers_what_was_asked_before_and_does_not_notice_the_change(r
 
 def test_what_the_ledger_reads_is_the_time_of_looking_up(run):
     found = run(memories=[NONE, "same words"])
-    before = found.requests[found.requests["phase"] == "before"].groupby("memory")["retrieval"]
+    before = found.answers[found.answers["phase"] == "before"].groupby("memory")["retrieval"]
     ratio = before.mean()["same words"] / before.mean()[NONE]
     told = found.quantities["retrieval_time_cached_over_uncached"]
     assert told["mean"] == pytest.approx(ratio) and told["unit"] == "ratio" and ratio < 0.9
@@ -109,7 +109,7 @@ def test_a_memory_of_meanings_takes_the_indexs_embedder(run, monkeypatch):
                                           "index": type("Index", (), {"embedder": Embeds()})})(),
     )  # fmt: skip
     found = run(memories=[NONE, "same words", "near 0.95"])
-    hits = found.requests.groupby("memory")["hit"].mean()
+    hits = found.answers.groupby("memory")["hit"].mean()
     assert hits["near 0.95"] == hits["same words"]  # no two of these lie near each other
     assert "retrieval_time_near_095" in found.quantities
 
@@ -172,7 +172,7 @@ def test_prefixes_are_reused_and_change_no_answer(line, tmp_path, monkeypatch, r
     kinds = [NONE, "prompt prefixes"]
     found = caching(line, requests=6, memories=kinds, model=roomy_model, base=sizes,
                     out=tmp_path, progress=False)  # fmt: skip
-    asked = found.requests.set_index(["memory", "phase", "number"]).sort_index()
+    asked = found.answers.set_index(["memory", "phase", "number"]).sort_index()
     assert asked.loc[kinds[0], "outcome"].equals(asked.loc[kinds[1], "outcome"])
     assert asked.loc[NONE, "reused"].isna().all()
     shares = asked.loc["prompt prefixes", "reused"]

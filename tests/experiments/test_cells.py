@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from ragft.experiments.cells import distinct, run_cells
+from ragft.experiments.cells import Finished, distinct, run_cells
 from ragft.profiles import profile
 from ragft.records import Records, content_key
 from ragft.types import RagftError
@@ -34,6 +34,7 @@ class Lab:
 
     def run(self, cells, settings=None, compute=None):
         return run_cells(
+            Finished,
             "doubling",
             cells,
             self.key,
@@ -66,6 +67,7 @@ def test_every_cell_is_computed_once_and_summed_up_in_order(tmp_path):
 def test_the_record_says_what_was_asked(tmp_path):
     found = Lab(tmp_path).run(CELLS)
     assert found.folder.parent == tmp_path / "doubling"
+    assert found.to_dict() == {**found.results, "record": str(found.folder / "record.json")}
     assert found.record["parameters"] == {"cells": 3}
     assert found.record["hashes"] == {"corpus": "c0"}
     assert found.record["seeds"] == [3, 5] and found.record["profile"]["name"] == "smoke"

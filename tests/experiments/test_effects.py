@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ragft.experiments.effects import averaged, difference, mean, quantity, summary, summary_frame
+from ragft.experiments.cells import frame
+from ragft.experiments.effects import averaged, difference, mean, quantity, summary
 from ragft.profiles import profile
 from ragft.types import RagftError
 
@@ -74,8 +75,8 @@ def test_a_summary_has_a_row_where_a_measure_is_defined():
 def test_the_frame_of_a_summary_has_numbers_where_a_record_has_none():
     found = summary(rows({"a": 1}), ("condition",), ("score",), SIZES)
     assert found[0]["low"] is None  # a single cluster
-    frame = summary_frame(found)
-    assert frame["low"].isna().all() and frame["low"].dtype == frame["mean"].dtype == float
+    table = frame(found)
+    assert table["low"].isna().all() and table["low"].dtype == table["mean"].dtype == float
 
 
 # difference

@@ -42,7 +42,7 @@ def options(tmp_path, monkeypatch):
 
 def test_every_kind_is_searched_and_recall_is_against_the_exact_one(task, options):
     found = index_kinds(task, SIZES, **options)
-    counts = found.searches.groupby(["kind", "vectors"]).size()
+    counts = found.answers.groupby(["kind", "vectors"]).size()
     assert (counts == 12).all() and len(counts) == 4
     rows = found.summary.set_index(["kind", "vectors"])
     assert (rows.loc["exact", "recall"] == 1).all()

@@ -147,7 +147,7 @@ def test_a_record_holds_every_set_and_stage_and_is_read_again(tmp_path):
     # Read from its record, nothing is searched any more.
     again = run(tmp_path, embedder=WordEmbedder())
     assert again.folder == found.folder
-    pd.testing.assert_frame_equal(again.questions, found.questions)
+    pd.testing.assert_frame_equal(again.answers, found.answers)
 
 
 def test_the_set_that_was_chosen_on_is_left_out_of_the_headline(tmp_path):
@@ -248,7 +248,7 @@ def test_what_is_trained_is_measured_on_the_other_half(tmp_path):
         base=sizes,
         embedder=Embedder(model, device="cpu"),
     )
-    rows = found.questions
+    rows = found.answers
     trained = rows[rows["stage"].isin(["dense, tuned", "hybrid, tuned", "hybrid, reranked"])]
     assert set(trained["part"]) == {"held out"} and set(trained["seed"]) == {0, 1}
     assert set(rows.loc[~rows.index.isin(trained.index), "seed"]) == {0}
@@ -335,7 +335,7 @@ def test_ways_of_cutting_are_compared_on_questions_they_were_not_picked_by(tmp_p
     effect = found.quantities["recall_best_minus_worst_chunking"]
     assert effect["n"] == 10 and effect["corpus"] == "long"
     best, worst = (
-        found.questions[found.questions["stage"] == found.picked["long"][which]]
+        found.answers[found.answers["stage"] == found.picked["long"][which]]
         for which in ("best", "worst")
     )
     both = best.merge(worst, on="question_id", suffixes=("", "_worst"))
@@ -365,7 +365,7 @@ def test_layouts_by_hand(tmp_path):
     found = retrieval_layouts(
         sets, shards=3, embedder=WordEmbedder(), base=SIZES, out=tmp_path, progress=False
     )
-    rows = found.questions
+    rows = found.answers
     assert set(rows["layout"]) == set(LAYOUTS) and len(found.tampered) == 6
     assert all(" is not the file that was written" in said or "manifest.json" in said
                for said in found.tampered.values())  # fmt: skip

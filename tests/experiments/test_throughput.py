@@ -61,7 +61,7 @@ def test_curves_rise_and_end_where_the_queue_grows(task, ready, tmp_path):
     assert (calm["p95_low"] <= calm["p95_value"]).all()
     assert calm["p50_value"].iloc[0] == pytest.approx(0.2, rel=0.2)
     assert (calm["goodput"] <= calm["rate"] * 1.2).all()
-    assert len(found.requests) == curve["n"].sum()
+    assert len(found.answers) == curve["n"].sum()
 
 
 def test_batches_carry_more(task, ready, tmp_path):
@@ -112,6 +112,6 @@ def test_a_real_arm_on_the_real_clock(task, tmp_path, roomy_model, monkeypatch):
         out=tmp_path, progress=False,
     )  # fmt: skip
     assert len(found.curves) == 2 and found.capacities["service_seconds"].iloc[0] > 0
-    requests = found.requests.dropna()  # the last of a heavy load are never answered
-    assert len(requests) and set(found.requests["arm"]) == {"prompt"}
+    requests = found.answers.dropna()  # the last of a heavy load are never answered
+    assert len(requests) and set(found.answers["arm"]) == {"prompt"}
     assert (requests["finished"] > requests["started"]).all()
