@@ -69,6 +69,7 @@ def known(
     questions: int = 80,
     facts: int = 100,
     per_stratum: int = 120,
+    probed: int | None = None,
     model: str = "resident",
     seeds: Sequence[int] = (0, 1, 2),
     base: str | Profile = "cpu",
@@ -77,7 +78,7 @@ def known(
 ) -> Knowing:
     """Train on known and unknown facts, and ask for known ones; ask all arms by popularity.
 
-    The model is asked all facts of its world in two training wordings: it knows what it gets
+    The model is asked the facts of its world in two training wordings: it knows what it gets
     right in both, and does not know what it gets right in neither (Gekhman et al. ask in several
     prompts, too). Everything else is asked in wordings that no training has used.
 
@@ -92,6 +93,8 @@ def known(
     per_stratum : int
         Popular, middling and rare facts that are asked of all arms, at most as many as the
         smallest stratum has.
+    probed : int, optional
+        Facts that are asked at first, to find known and unknown ones; None: all.
     model : str
         'resident', or a folder with a model that was taught the same world.
     seeds : sequence of int
@@ -109,9 +112,8 @@ def known(
     hallucinations?, arXiv 2405.05904; Soudani et al. (2024), Fine tuning vs. retrieval augmented
     generation for less popular knowledge, arXiv 2403.01432.
     """
-
     sizes = profile(base, model=str(model), seeds=distinct(seeds))
-    plan = Plan(tuple(map(float, shares)), questions, facts, per_stratum)
+    plan = Plan(tuple(map(float, shares)), questions, facts, per_stratum, probed)
     _check(plan)
     work = Work(plan, sizes, Records(out, smoke=sizes.name == "smoke"))
     return run_plan(
@@ -133,8 +135,8 @@ def _check(plan: Plan) -> None:
     shares = plan.shares
     if not rises(shares) or not 0 <= shares[0] <= shares[-1] <= 1:
         raise RagftError(f"known: shares={list(shares)}: give numbers that rise within [0, 1]")
-    for name in ("questions", "facts", "per_stratum"):
-        if (size := getattr(plan, name)) < 2:
+    for name in ("questions", "facts", "per_stratum", "probed"):
+        if (size := getattr(plan, name)) is not None and size < 2:
             raise RagftError(f"known: {name}={size} must be 2 or more")
 
 

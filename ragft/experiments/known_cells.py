@@ -18,6 +18,7 @@ from ragft.experiments.known_data import (
     PROBED,
     Split,
     all_facts,
+    drawn_facts,
     popularity_task,
     resident_world,
     split_facts,
@@ -65,6 +66,8 @@ class Plan:
     """Facts trained on, whatever the share."""
     per_stratum: int
     """Facts asked of each popularity."""
+    probed: int | None = None
+    """Facts that the model is asked for at first, at most; None: all of its world."""
 
     def cells(self, seeds: Sequence[int]) -> list[tuple[str, str, str, float, int]]:
         """Return (part, arm, length, share, seed); what does not train has the first seed alone."""
@@ -102,12 +105,17 @@ class Work:
         return sha256_json([self.grid.task.corpus.content_hash, texts])
 
     @cached_property
+    def probed(self) -> tuple[str, ...]:
+        """The facts that are asked at first, all those of a subject side by side."""
+        return drawn_facts(list(self.questions[PROBED[0]].values()), self.plan.probed)
+
+    @cached_property
     def split(self) -> Split:
         """The facts by what they are for, from the cell that asks what is known."""
         probe = (PROBE, "prompt", BEFORE, 0.0, self.sizes.seeds[0])
         frame, _ = self.records.cached(self.key(*probe), lambda: self.compute(*probe))
         right = (frame["outcome"] == "correct").groupby(frame["question_id"]).sum()
-        facts = list(self.questions[PROBED[0]].values())
+        facts = [self.questions[PROBED[0]][name] for name in self.probed]
         return split_facts(facts, right.astype(int), self.plan.questions, self.plan.facts)
 
     def key(self, part: str, arm: str, length: str, share: float, seed: int) -> str:
@@ -119,6 +127,8 @@ class Work:
         if part == POPULARITY:
             return content_key({**what, "grid": self.grid.key(arm, seed)}, seed=seed)
         what |= {"probed": PROBED} | asking(self.sizes)
+        if len(self.probed) < len(self.questions[PROBED[0]]):
+            what |= {"drawn": len(self.probed)}
         if part == UNKNOWN:
             what |= {"asked": HELD_OUT, "facts": [self.plan.questions, self.plan.facts]}
         hashes = {"corpus": self.world_hash, "model": self.grid.model_hash}
@@ -149,10 +159,10 @@ class Work:
         return frame, {**place, "seconds": watch.seconds, **notes}
 
     def _probe(self, seed: int) -> tuple[pd.DataFrame, dict[str, Any]]:
-        """Ask the model as it is for all facts, in both training wordings."""
+        """Ask the model as it is for the facts drawn, in both training wordings."""
         from ragft.arms.prompt import Prompt
 
-        asked = [list(self.questions[number].values()) for number in PROBED]
+        asked = self._worded(self.probed, PROBED)
         frame = self._answers(Prompt(**self.grid.decoding()), asked, seed)
         return frame.assign(condition=self._strata(frame)), {}
 

@@ -32,6 +32,22 @@ def all_facts(world: World, wording: int | str) -> list[Question]:
     return world.questions(world.start, world.subjects * world.facts_per_subject, wording=wording)
 
 
+def drawn_facts(facts: Sequence[Question], most: int | None) -> tuple[str, ...]:
+    """Draw facts by subject, the same every time; return the ids of their questions.
+
+    Parameters
+    ----------
+    facts : sequence of Question
+        One for each fact.
+    most : int or None
+        Facts drawn, at most; None, or more than there are: all, in their order.
+    """
+    if most is None or most >= len(facts):
+        return tuple(q.id for q in facts)
+    drawn = sorted(facts, key=lambda q: random.Random(f"probed {q.subject}").random())
+    return tuple(q.id for q in drawn[:most])
+
+
 @dataclass(frozen=True)
 class Split:
     """Facts by what they are for; all are named by the ids of their questions."""

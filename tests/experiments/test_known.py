@@ -27,7 +27,14 @@ from ragft.experiments.known_cells import (
     Plan,
     Work,
 )
-from ragft.experiments.known_data import Split, popularity_task, resident_world, split_facts
+from ragft.experiments.known_data import (
+    Split,
+    all_facts,
+    drawn_facts,
+    popularity_task,
+    resident_world,
+    split_facts,
+)
 from ragft.experiments.known_effects import Known, doses, quantities, rate, summaries
 from ragft.plotting import dose_response
 from ragft.profiles import profile
@@ -111,6 +118,15 @@ def test_as_many_rare_facts_are_asked_as_popular_ones_in_words_that_are_not_taug
     assert fewest.counts == {"facts": 18, "per_stratum": 6}  # two popular subjects of three facts
 
 
+def test_facts_are_drawn_by_subject_and_alike_every_time():
+    facts = all_facts(replace(WORLD, subjects=20), 0)
+    few = drawn_facts(facts, 30)
+    assert len(set(few)) == 30 and few == drawn_facts(facts, 40)[:30]
+    subject = {q.id: q.subject for q in facts}
+    assert [subject[name] for name in few] == [subject[n] for n in few[::3] for _ in range(3)]
+    assert drawn_facts(facts, None) == drawn_facts(facts, 60) == tuple(q.id for q in facts)
+
+
 # What is computed
 
 
@@ -157,6 +173,8 @@ def test_a_key_holds_what_the_answers_depend_on_and_nothing_else(tmp_path):
     assert changed(plan=Plan((0.0, 0.5, 1.0), 4, 4, 2)) == set()
     assert changed(plan=Plan((0.0, 1.0), 4, 5, 2)) == mixed
     assert changed(plan=Plan((0.0, 1.0), 4, 4, 1)) == popular
+    assert changed(plan=Plan((0.0, 1.0), 4, 4, 2, 30)) == every - popular
+    assert changed(plan=Plan((0.0, 1.0), 4, 4, 2, 60)) == set()  # as many as there are
 
 
 def test_gentle_training_is_told_by_the_profile(tmp_path):
@@ -378,7 +396,7 @@ def test_what_cannot_be_measured_is_an_error(tmp_path):
     for shares in ((), (0.5, 0.5), (0.0, 1.5), (-0.5, 1.0)):
         with pytest.raises(RagftError, match=r"give numbers that rise within \[0, 1\]"):
             known(shares, out=tmp_path)
-    for name in ("questions", "facts", "per_stratum"):
+    for name in ("questions", "facts", "per_stratum", "probed"):
         with pytest.raises(RagftError, match=f"{name}=1 must be 2 or more"):
             known(**{name: 1}, out=tmp_path)
     assert set(REDUCED) < set(FULL)
