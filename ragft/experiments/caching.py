@@ -21,9 +21,8 @@ from ragft.evaluation.ratios import mean_ratio
 from ragft.evaluation.statistics import Interval, mean_interval
 from ragft.experiments import effects
 from ragft.experiments.cells import Finished, run_cells
-from ragft.experiments.freshness import task_on
 from ragft.experiments.grid import Grid
-from ragft.experiments.timeline import Timeline
+from ragft.experiments.timeline import Timeline, task_on
 from ragft.generation.prefixes import PrefixCache
 from ragft.profiles import Profile, profile
 from ragft.records import Records, content_key

@@ -17,7 +17,7 @@ from ragft.corpora import packages
 from ragft.corpora.corpus import Corpus
 from ragft.corpora.world import World
 from ragft.evaluation.text import same_value
-from ragft.experiments.tasks import split_by_subject
+from ragft.experiments.tasks import Task, split_by_subject
 from ragft.types import Question, RagftError
 
 GROUPS = ("changing", "unchanging", "new", "withdrawn")
@@ -105,6 +105,23 @@ def known_on(corpus: Corpus, day: date, kept: bool = False) -> Corpus:
     facts = [replace(f, valid_to=None) for f in corpus.facts if f.holds_on(day)]
     name = f"{corpus.name} as known on {day}" + (", old versions kept" if kept else "")
     return Corpus(tuple(held), tuple(facts), name=name)
+
+
+def task_on(line: Timeline, day: date, known: date | None = None, kept: bool = False) -> Task:
+    """Return what is asked on a day of a timeline, over what an index knows on it.
+
+    Parameters
+    ----------
+    line : Timeline
+    day : date
+        Of the questions.
+    known : date, optional
+        Of the collection; None: the same.
+    kept : bool
+        Whether old versions stay in the collection.
+    """
+    corpus = known_on(line.corpus, known or day, kept)
+    return Task(line.name, corpus, day, line.asked(day), (), line.others)
 
 
 def world_timeline(world: World, days: Sequence[int], facts: int, *, wordings: int = 4) -> Timeline:

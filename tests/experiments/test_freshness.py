@@ -142,7 +142,7 @@ def test_costs_grow_and_a_policy_that_does_nothing_costs_nothing_more(result, li
 
 def test_repeated_it_is_read_from_its_record(result, line, monkeypatch):
     found, out = result
-    monkeypatch.setattr("ragft.experiments.freshness._Work.compute", None)
+    monkeypatch.setattr("ragft.experiments.freshness.Work.compute", None)
     again = freshness(line, lines=LINES, base=SIZES, out=out, progress=False)
     pd.testing.assert_frame_equal(again.summary, found.summary)
 
