@@ -29,10 +29,9 @@ from ragft.files import locked
 from ragft.runtime import cpu_count
 from ragft.types import RagftError, UnreachableError
 
-TOGETHER, EACH = 2, 2
-"""Notebooks at once, where nothing is asked for, and the cores that each then has. On two cores
-two notebooks of one thread each were measured to end no sooner than one after the other; more
-than two would not either, because one of them takes as long as all the others."""
+TOGETHER = 2
+"""Notebooks at once, where nothing is asked for, on as many cores or more. More would not end
+sooner, because one of them takes as long as all the others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +74,7 @@ def reproduce(
     Parameters
     ----------
     jobs : int, optional
-        Notebooks at once; None is 2, or 1 on a machine with fewer than four cores.
+        Notebooks at once; None is 2, or 1 on a machine with one core.
 
     Returns
     -------
@@ -88,7 +87,7 @@ def reproduce(
         If there are no such notebooks, one does not take what it is given, or `jobs` is below 1.
     """
     plan = _plan(notebooks, profile, only, results, figures, parameters or {})
-    workers, threads = share(jobs, min(TOGETHER, cpu_count() // EACH))
+    workers, threads = share(jobs, min(TOGETHER, cpu_count()))
     first = [one for one in plan if one.path.name.startswith("00")]
     together = [one for one in plan if one not in first and not measures_time(one.path)]
     last = [one for one in plan if one not in first + together]

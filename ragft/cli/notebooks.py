@@ -33,7 +33,7 @@ def _add_reproduce(commands: Any) -> None:
         "--jobs",
         type=int,
         metavar="N",
-        help="notebooks at once, those that time things alone; default: 2, with under 4 cores 1",
+        help="notebooks at once, those that time things alone; default: 2, on one core 1",
     )
 
 

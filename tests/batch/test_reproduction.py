@@ -78,13 +78,13 @@ def test_a_single_untimed_notebook_needs_no_worker_and_has_all_cores(several, st
     assert [name for name, _ in stand_in] == ["00_a", "01_b", "02_c"] and workers == []
 
 
-def test_two_at_once_where_nothing_is_said_and_one_on_few_cores(
+def test_two_at_once_where_nothing_is_said_and_one_on_one_core(
     several, workers, monkeypatch, stand_in
 ):
     several(jobs=None)
     assert {(count, threads) for _, count, threads in workers} == {(2, 3)}
     workers.clear()
-    monkeypatch.setattr(reproduction, "cpu_count", lambda: 3)
+    monkeypatch.setattr(reproduction, "cpu_count", lambda: 1)
     several(jobs=None, force=True)
     assert workers == []
     with pytest.raises(RagftError, match="--jobs 0: at least 1"):
