@@ -7,6 +7,7 @@ numbers that the ledger reads are made in `probe_effects`.
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -286,7 +287,8 @@ def _summed_up(
     answers = pd.concat(frames, ignore_index=True)
     where = ["arm", "condition", "number", "seed", "question_id", "cluster", "text"]
     rated = scored(answers, [*where, "completion_tokens", "entropy", "logprob", "cause"])
-    rated = pd.concat([rated, _agreements(rated)], ignore_index=True)
+    # named also where no arm was asked again, which leaves nothing to agree
+    rated = pd.concat([rated.assign(agreement=math.nan), *_agreements(rated)], ignore_index=True)
     once = rated[~rated["condition"].str.match("reworded|repeated|sampled")]
     traced = causes(answers[answers["condition"].isin(PROBES)], ("arm", "condition"))
     return answers, {
@@ -297,14 +299,12 @@ def _summed_up(
     }
 
 
-def _agreements(rated: pd.DataFrame) -> pd.DataFrame:
-    """Return a row a question: the agreement of its answers over wordings and repeats.
+def _agreements(rated: pd.DataFrame) -> list[pd.DataFrame]:
+    """Return frames of a row a question: the agreement of its answers over wordings and repeats.
 
     The conditions are 'agreement' and 'agreement_old' (old versions in the index); the
     agreement over wordings alone and over repeats alone stands under names of its own.
     """
-    import pandas as pd
-
     from ragft.evaluation.consistency import agreement
 
     found = []
@@ -321,4 +321,4 @@ def _agreements(rated: pd.DataFrame) -> pd.DataFrame:
                 texts = mine.groupby(keys, sort=False)["text"].agg(list).reset_index()
                 texts["agreement"] = [agreement(t) for t in texts.pop("text")]
                 found.append(texts.assign(condition=f"{name}{ending}", number=0))
-    return pd.concat(found, ignore_index=True) if found else pd.DataFrame()
+    return found
