@@ -11,6 +11,7 @@ from ragft.cli.options import (
     facts_of,
     facts_option,
     json_option,
+    keep_record,
     model_option,
     named_source,
     opened,
@@ -64,9 +65,7 @@ def _compare(options: argparse.Namespace) -> int:
         progress=not options.json,
     )
     if options.record:
-        from ragft.records import atomic_write
-
-        atomic_write(options.record, (found.folder / "record.json").read_text(encoding="utf-8"))
+        keep_record(options, (found.folder / "record.json").read_text(encoding="utf-8"))
     print_with_origin(options, corpus, found.to_dict(), comparison_text(found.to_dict()))
     return 0
 

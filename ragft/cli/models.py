@@ -6,7 +6,7 @@ import argparse
 from dataclasses import replace
 from typing import Any
 
-from ragft.cli.options import add_command, json_option, print_result, profile_option
+from ragft.cli.options import add_command, json_option, keep_record, print_result, profile_option
 
 
 def add_commands(commands: Any) -> None:
@@ -129,8 +129,8 @@ def _evaluate(options: argparse.Namespace) -> int:
     values = {name: interval.to_dict() for name, interval in found.items()}
     if options.record:
         from ragft.experiments.embedded import scores_record
-        from ragft.records import atomic_write, to_json
+        from ragft.records import to_json
 
-        atomic_write(options.record, to_json(scores_record(options.model, values)))
+        keep_record(options, to_json(scores_record(options.model, values)))
     print_result(options, values, intervals_text(values))
     return 0

@@ -60,6 +60,13 @@ def print_result(options: argparse.Namespace, value: Any, text: str) -> None:
     print(to_json(value) if options.json else text)
 
 
+def keep_record(options: argparse.Namespace, text: str) -> None:
+    """Write a record into the file that `--record` names."""
+    from ragft.records import atomic_write
+
+    atomic_write(options.record, text)
+
+
 def source_arguments(command: argparse.ArgumentParser, option: str, forms: str) -> None:
     """Add documents, named by their place or by an option, and which of their files count."""
     command.add_argument("source", nargs="?", metavar="SOURCE", help=forms)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from ragft.cli.options import add_command, json_option, print_result
+from ragft.cli.options import add_command, json_option, keep_record, print_result
 
 
 def add_commands(commands: Any) -> None:
@@ -66,9 +66,9 @@ def _bench(options: argparse.Namespace) -> int:
     rows = options.measure(options)
     found = {"bench": rows}
     if options.record:
-        from ragft.records import atomic_write, provenance, to_json
+        from ragft.records import provenance, to_json
 
-        atomic_write(options.record, to_json(found | provenance()))
+        keep_record(options, to_json(found | provenance()))
     print_result(options, found, bench_text(rows))
     return 0
 

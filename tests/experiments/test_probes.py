@@ -121,8 +121,8 @@ def rows(arm, probe, right, **more):
                 "arm": arm, "condition": probe, "number": 0, "seed": 0, "question_id": f"q{n}",
                 "cluster": f"s{n}", "text": f"a{n}", "accuracy": float(one),
                 "hallucination": 1.0 - one, "abstained": 0.0, "cause": None,
-                "entropy": 0.5 - one / 4, "logprob": math.log(0.25 + one / 2), "completion_tokens": 2,
-                "agreement": math.nan,
+                "entropy": 0.5 - one / 4, "logprob": math.log(0.25 + one / 2),
+                "completion_tokens": 2, "agreement": math.nan,
             }
             | {name: value[n] for name, value in more.items()}
             for n, one in enumerate(right)

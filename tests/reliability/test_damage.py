@@ -161,7 +161,7 @@ NOT_READ_AGAIN = {
     "batch/worker.py": "messages through a pipe",
     "bench/gpu/sweep.py": "a sealed record, damaged in tests/bench",
     "bench/gpu/tuning.py": "an adapter that is timed and thrown away",
-    "cli.py": "a copy of a record, for people",
+    "cli/options.py": "a copy of a record, for people",
     "experiments/retrieval.py": "a run file for other programs, written anew each time",
     "experiments/retrieval_layouts.py": "damages a file itself, to see it refused",
     "readme.py": "tables of the README, written anew each time",
