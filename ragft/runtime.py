@@ -97,6 +97,15 @@ def timed(work: Callable[[], Any], repeats: int, warm: int) -> list[float]:
 
 
 @cache
+def device_of(name: str = "auto") -> str:
+    """Return a device's name; of 'auto' the GPU's where there is one, else the CPU's."""
+    import torch
+
+    if name != "auto":
+        return name
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
 def multiplies_bf16(device: str = "auto") -> bool:
     """Tell whether this machine multiplies bfloat16 matrices in hardware.
 

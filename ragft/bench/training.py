@@ -13,7 +13,7 @@ from ragft import models
 from ragft.bench import row
 from ragft.experiments.tasks import world_task
 from ragft.profiles import profile
-from ragft.runtime import multiplies_bf16, stopwatch
+from ragft.runtime import device_of, multiplies_bf16, stopwatch
 from ragft.types import Example, RagftError
 
 if TYPE_CHECKING:
@@ -246,8 +246,7 @@ class _Bench:
         """Return the base in float32."""
         import torch
 
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-        return models.open_network(self.folder, device=device, dtype=torch.float32)
+        return models.open_network(self.folder, device=device_of(), dtype=torch.float32)
 
     def loss(self, weights: Any, asked: Sequence[Example]) -> float:
         """Return the mean loss of an adapter on completions, in nats a token, in float32."""

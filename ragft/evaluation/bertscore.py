@@ -20,6 +20,7 @@ import numpy as np
 from ragft import models
 from ragft.evaluation.similarity import graded
 from ragft.retrieval import embedding_model
+from ragft.runtime import device_of
 from ragft.types import RagftError
 
 MAX_TOKENS = 512
@@ -204,10 +205,9 @@ class BertScore:
     @cached_property
     def _loaded(self) -> tuple:
         """The tokenizer, the encoder cut off above the layer, and the weight of every token."""
-        import torch
         from transformers import AutoModel, AutoTokenizer
 
-        device = self.device or ("cuda" if torch.cuda.is_available() else "cpu")
+        device = device_of(self.device or "auto")
         with models.quiet():
             tokenizer = AutoTokenizer.from_pretrained(self.folder, local_files_only=True)
             model = AutoModel.from_pretrained(

@@ -39,8 +39,8 @@ class Finished:
 
     @property
     def quantities(self) -> dict[str, Any]:
-        """The numbers that the ledger reads, by name: value, interval, count."""
-        return self.results["quantities"]
+        """The numbers that the ledger reads, by name: value, interval, count; often none."""
+        return self.results.get("quantities", {})
 
     def frame(self, name: str) -> pd.DataFrame:
         """Return a table of the results, see `frame`."""

@@ -86,17 +86,14 @@ class Curating(Finished):
         RagftError
             That size was not taught.
         """
-        import pandas as pd
-
-        rows = pd.DataFrame(self.results["curves"])
+        rows = self.frame("curves")
         size = self.results["filtered"] if size is None else size
         mine = rows[(rows["size"] == size) & (rows["treatment"] != RANDOM)]
         if mine.empty:
             taught = ", ".join(map(str, sorted(set(rows["size"]))))
             raise RagftError(f"noise_curve: size={size} was not taught; choose of {taught}")
         columns = ["series", "arm", "x", "mean", "low", "high", "n"]
-        limits = ["mean", "low", "high"]
-        return mine.assign(arm=None, **mine[limits].astype(float))[columns].reset_index(drop=True)
+        return mine.assign(arm=None)[columns].reset_index(drop=True)
 
 
 def curating(

@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ragft.experiments.cells import Finished, distinct, run_cells
+from ragft.experiments.cells import Finished, distinct, frame, run_cells
 from ragft.experiments.evaluate import score_matrix, scored
 from ragft.experiments.freshness_cells import Line, Work
 from ragft.experiments.freshness_costs import Costs
@@ -124,7 +124,7 @@ def freshness(
 
     def sum_up(frames: list[pd.DataFrame], notes: list[dict]) -> tuple[pd.DataFrame, dict]:
         named = [
-            frame.assign(condition=name) for (_, name, *_), frame in zip(cells, frames, strict=True)
+            part.assign(condition=name) for (_, name, *_), part in zip(cells, frames, strict=True)
         ]
         answers, results = _summed_up(named, timeline, sizes)
         results["costs"] = costs.upkeep(lines) if timed else []
@@ -180,13 +180,8 @@ def dated(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
     """Return rows of a record as a frame, with days as dates and undefined numbers as NaN."""
     import pandas as pd
 
-    frame = pd.DataFrame(rows)
-    if frame.empty:
-        return frame
-    for column in ("mean", "low", "high", "se_seed"):
-        if column in frame:
-            frame[column] = frame[column].astype(float)
-    return frame.assign(day=pd.to_datetime(frame["day"]))
+    made = frame(rows)
+    return made if made.empty else made.assign(day=pd.to_datetime(made["day"]))
 
 
 def _summed_up(

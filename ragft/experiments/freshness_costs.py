@@ -45,7 +45,7 @@ class Costs:
                 index = index[:1] if policy.index == "never" else index
             for day in self.timeline.days:
                 spent = sum((c for d, c in index if d <= day), RefreshCost())
-                trained = self._training_costs(arm, policy, day)
+                trained = self._training_costs(policy, day)
                 total = {k: v + trained[k] for k, v in asdict(spent).items()}
                 rows.append({"arm": arm, "policy": name, "day": day.isoformat(), **total})
         return rows
@@ -119,7 +119,7 @@ class Costs:
             for row in rows
         ]
 
-    def _training_costs(self, arm: str, policy: Policy, day: date) -> dict[str, float]:
+    def _training_costs(self, policy: Policy, day: date) -> dict[str, float]:
         trained: list[list[FinetuneResult]] = []
         if policy.adapter:
             trained = [self.work.upkeep(seed).adapters(policy, day) for seed in self.sizes.seeds]

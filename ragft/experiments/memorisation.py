@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ragft.experiments.cells import Finished, distinct, rises, run_plan
+from ragft.experiments.cells import Finished, distinct, frame, rises, run_plan
 from ragft.experiments.memorisation_cells import VERSION, Plan, Work
 from ragft.experiments.memorisation_effects import EXPOSURE, EXTRACTED, SERIES, curves, quantities
 from ragft.profiles import Profile, profile
@@ -55,14 +55,11 @@ class Memorising(Finished):
         return self._curves("membership")
 
     def _curves(self, which: str, series: str = "") -> pd.DataFrame:
-        import pandas as pd
-
-        rows = pd.DataFrame(self.results["curves"][which])
+        rows = frame(self.results["curves"][which])
         rows = rows[rows["series"] == series] if series else rows
         arm = [("finetuned" if one in TUNED else None) for one in rows["series"]]
-        limits = rows[["mean", "low", "high"]].astype(float)
         columns = ["series", "arm", "x", "mean", "low", "high", "n"]
-        return rows.assign(arm=arm, **limits)[columns].reset_index(drop=True)
+        return rows.assign(arm=arm)[columns].reset_index(drop=True)
 
 
 def memorisation(

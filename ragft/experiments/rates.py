@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from ragft.profiles import Profile
-from ragft.runtime import timed
+from ragft.runtime import device_of, timed
 from ragft.types import RagftError
 
 if TYPE_CHECKING:
@@ -78,12 +78,7 @@ def read_sizes(sizes: Profile) -> tuple[int, ...]:
 
 def rates_of(sizes: Profile) -> Rates:
     """Measure this machine as a profile uses it: on its device, in its precision."""
-    import torch
-
-    device = sizes.device
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    return measure_rates(device, sizes.dtype, read_sizes(sizes))
+    return measure_rates(device_of(sizes.device), sizes.dtype, read_sizes(sizes))
 
 
 def measure_rates(

@@ -19,6 +19,7 @@ from ragft.generation.base import Completion
 from ragft.generation.decoding import Clock, Decoded, begun, decode_steps, empty
 from ragft.generation.prefixes import PrefixCache
 from ragft.generation.requests import batches, certain, check, cut, drawn, stops_of
+from ragft.runtime import device_of
 from ragft.types import RagftError
 
 __all__ = ["CACHED_TOKENS", "Completion", "LocalModel"]
@@ -92,8 +93,7 @@ class LocalModel:
             A file is missing or damaged, the adapter is for another base, or an option has a
             value that is not listed here.
         """
-        if device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
+        device = device_of(device)
         folder = models.locate(model)
         network = models.open_network(
             folder, device=device, dtype=_dtype(dtype, device), quantization=quantization or None

@@ -16,7 +16,7 @@ from ragft.retrieval import embedding_model
 from ragft.retrieval.fitting import Tuning, fit_model, keep, note, texts_of
 from ragft.retrieval.pairs import Pair
 from ragft.retrieval.rerank import open_cross_encoder
-from ragft.runtime import set_seed
+from ragft.runtime import device_of, set_seed
 from ragft.types import RagftError
 
 __all__ = ["Tuning", "train_reranker", "tune_embedder"]
@@ -82,7 +82,7 @@ def tune_embedder(
         )
 
         # A copy of its own: the loaded base is shared with every embedder of this process.
-        model = embedding_model.load.__wrapped__(folder, _device())
+        model = embedding_model.load.__wrapped__(folder, device_of())
         reads, model.max_seq_length = model.max_seq_length, tuning.max_length
         measured = fit_model(
             SentenceTransformerTrainer,
@@ -149,7 +149,7 @@ def train_reranker(
         from sentence_transformers.cross_encoder.training_args import CrossEncoderTrainingArguments
 
         set_seed(tuning.seed)  # the head is drawn when the base is opened
-        model = open_cross_encoder(folder, num_labels=1, device=_device())
+        model = open_cross_encoder(folder, num_labels=1, device=device_of())
         reads, model.max_length = model.max_length, tuning.max_length
         weight = torch.tensor(wrong / (len(rows) - wrong))
         measured = fit_model(
@@ -181,9 +181,3 @@ def _base_folder(base: str | Path) -> Path:
 def _settings(kind: str, base: str, columns: dict[str, list], tuning: Tuning) -> dict[str, Any]:
     data = files.sha256_json(columns)
     return {"kind": kind, "base": base, "pairs": data, "tuning": asdict(tuning)}
-
-
-def _device() -> str:
-    import torch
-
-    return "cuda" if torch.cuda.is_available() else "cpu"

@@ -15,6 +15,7 @@ from typing import TypeVar
 import torch
 from torch import distributed
 
+from ragft.runtime import device_of
 from ragft.types import RagftError
 
 T = TypeVar("T")
@@ -125,8 +126,7 @@ def largest(*numbers: float) -> list[float]:
 def _reduced(numbers: tuple[float, ...], how: distributed.ReduceOp.RedOpType) -> list[float]:
     if count() == 1:
         return list(numbers)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    told = torch.tensor(numbers, dtype=torch.float64, device=device)
+    told = torch.tensor(numbers, dtype=torch.float64, device=device_of())
     distributed.all_reduce(told, how)
     return told.tolist()
 

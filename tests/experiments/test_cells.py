@@ -67,6 +67,7 @@ def test_every_cell_is_computed_once_and_summed_up_in_order(tmp_path):
 def test_the_record_says_what_was_asked(tmp_path):
     found = Lab(tmp_path).run(CELLS)
     assert found.folder.parent == tmp_path / "doubling"
+    assert found.quantities == {}
     assert found.to_dict() == {**found.results, "record": str(found.folder / "record.json")}
     assert found.record["parameters"] == {"cells": 3}
     assert found.record["hashes"] == {"corpus": "c0"}

@@ -22,6 +22,7 @@ from torch.nn import functional
 
 from ragft import files, models
 from ragft.generation.embedded import lessons, tokens
+from ragft.runtime import device_of
 from ragft.types import RagftError
 
 LONG = 768
@@ -199,7 +200,7 @@ def pretrain(
     from tqdm.auto import tqdm
 
     recipe, out = recipe or Recipe(), Path(out)
-    device = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+    device = device_of(device)
     out.mkdir(parents=True, exist_ok=True)
     _claim(out, recipe)
     tokenizer = _tokenizer(out, recipe)
