@@ -134,11 +134,14 @@ def asked_world(profile: Profile, facts: int, seed: int = 0, former: int = 1) ->
 
 
 def world_task(profile: Profile, facts: int, seed: int = 0, former: int = 1) -> Task:
-    """Return a made-up world, asked on its day 0; every fact had `former` other values before."""
+    """Return a made-up world, asked on its day 0; every fact had `former` values before.
+
+    Of each subject a fact is asked whose former values all differ, where it has one.
+    """
     world = asked_world(profile, facts, seed, former)
     day, subjects = world.start, world.subjects
     everything = world.questions(day, 4 * subjects, wording="held_out")
-    asked, others = split_by_subject(everything, facts)
+    asked, others = split_by_subject(everything, facts, distinct=former)
     absent = world.questions(day, 4 * subjects, kind="unanswerable", wording="held_out")
     subjects_asked = {q.subject for q in asked}
     refused = [q for q in absent if q.subject in subjects_asked][: facts // 10]
@@ -166,20 +169,29 @@ def _training(world: World, day: date, ids: set[str]) -> list[Question]:
 
 
 def split_by_subject(
-    questions: Sequence[Question], facts: int
+    questions: Sequence[Question], facts: int, distinct: int = 0
 ) -> tuple[list[Question], list[Question]]:
     """Split into one asked fact of each of `facts` subjects, and questions about the others.
 
     One fact a subject makes every question a cluster of its own, which gives the narrowest
-    honest interval; which fact it is goes round, so that all relations are asked.
+    honest interval; which fact it is goes round, so that all relations are asked. Facts that had
+    `distinct` different values before come first, since a fact whose old value came back can
+    be shown fewer old versions than the others.
     """
     by_subject: dict[str, list[Question]] = {}
     for question in questions:
         by_subject.setdefault(question.subject, []).append(question)
     groups = list(by_subject.values())
-    asked = [group[n % len(group)] for n, group in enumerate(groups[:facts])]
+    asked = []
+    for n, group in enumerate(groups[:facts]):
+        turned = [*group[n % len(group) :], *group[: n % len(group)]]
+        asked.append(next((q for q in turned if _changed_often(q, distinct)), turned[0]))
     others = [question for group in groups[facts:] for question in group]
     return asked, others[: NEVER_ASKED * facts]
+
+
+def _changed_often(question: Question, distinct: int) -> bool:
+    return not distinct or len(question.former_answers(question.asked_on)) >= distinct
 
 
 def package_task(
