@@ -96,16 +96,17 @@ def timed(work: Callable[[], Any], repeats: int, warm: int) -> list[float]:
     return found
 
 
-@cache
 def device_of(name: str = "auto") -> str:
     """Return a device's name; of 'auto' the GPU's where there is one, else the CPU's."""
-    import torch
-
     if name != "auto":
         return name
+
+    import torch
+
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
+@cache
 def multiplies_bf16(device: str = "auto") -> bool:
     """Tell whether this machine multiplies bfloat16 matrices in hardware.
 
@@ -116,7 +117,7 @@ def multiplies_bf16(device: str = "auto") -> bool:
     """
     import torch
 
-    if device != "cpu" and torch.cuda.is_available():
+    if device_of(device) == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     told = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
     return any(getattr(torch.cpu, name, lambda: False)() for name in told)

@@ -68,6 +68,21 @@ def test_runtime_does_not_load_torch():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+@pytest.mark.parametrize(
+    ("name", "gpu", "device"),
+    [
+        ("auto", True, "cuda"),
+        ("auto", False, "cpu"),
+        ("cpu", True, "cpu"),
+        ("cuda:1", False, "cuda:1"),
+    ],
+)
+def test_device_of(monkeypatch, name, gpu, device):
+    torch = pytest.importorskip("torch")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
+    assert runtime.device_of(name) == device
+
+
 def test_threads_are_put_back():
     torch = pytest.importorskip("torch")
     before = torch.get_num_threads()
