@@ -34,9 +34,9 @@ if TYPE_CHECKING:
 FULL: dict[str, tuple[int, ...]] = dict.fromkeys(KINDS, (1_000, 10_000, 100_000, 1_000_000))
 """Vectors that every kind of index is measured with."""
 REDUCED = {
-    "exact": (1_000, 10_000, 100_000),
-    "hnsw": (1_000, 10_000, 30_000),
-    "ivf": (1_000, 10_000, 100_000),
+    "exact": (1_000, 10_000, 50_000),
+    "hnsw": (1_000, 10_000),
+    "ivf": (1_000, 10_000, 50_000),
 }
 """What is built in a few seconds."""
 TOP = 10

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 FULL = (0.0, 0.25, 0.5, 0.75, 1.0)
 """Shares of unknown facts."""
-REDUCED = (0.0, 0.5, 1.0)
-"""All that the ledger reads, and one between."""
+REDUCED = (0.0, 1.0)
+"""All that the ledger reads."""
 
 
 class Knowing(Finished):

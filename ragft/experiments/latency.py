@@ -70,9 +70,9 @@ class Sweep:
 
 FULL = Sweep()
 REDUCED = Sweep(
-    indexes=(2_500, 8_000, 25_000, 80_000), batches=(1, 4, 16), questions=30, swept=("rag",)
+    indexes=(2_500, 8_000, 25_000, 80_000), batches=(1, 4, 16), questions=20, swept=("rag",)
 )
-"""Points that two minutes on two cores are enough for."""
+"""Points that a minute on two cores is enough for."""
 
 
 class Latency(Finished):
