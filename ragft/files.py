@@ -20,7 +20,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from ragft.types import RagftError
+from ragft.types import BusyError, RagftError
 
 MANIFEST = "manifest.json"
 _HALVES = re.compile("[\ud800-\udfff]")
@@ -310,8 +310,10 @@ def locked(path: str | Path, busy: str | None = None) -> Iterator[None]:
 
     Raises
     ------
+    BusyError
+        `busy` is given and another holds it.
     RagftError
-        The lock file cannot be written, or `busy` is given and another holds it.
+        The lock file cannot be written.
     """
     try:
         import fcntl
@@ -326,7 +328,7 @@ def locked(path: str | Path, busy: str | None = None) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | (fcntl.LOCK_NB if busy else 0))
         except BlockingIOError as error:
-            raise RagftError(busy) from error
+            raise BusyError(busy) from error
         yield
 
 

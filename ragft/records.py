@@ -178,12 +178,15 @@ class Records:
         lock = self.folder / "built" / ".locks" / key[:KEY_SHOWN]
         return check_folder(build_once(folder, lock, build))
 
-    def _cell(self, key: str, compute: Callable) -> tuple[pd.DataFrame, dict[str, Any]]:
+    def _cell(
+        self, key: str, compute: Callable, wait: bool = True
+    ) -> tuple[pd.DataFrame, dict[str, Any]]:
         """Return a cell's frame and everything kept beside it."""
         folder = self.folder / "cells" / key[:KEY_SHOWN]
         if folder.exists():
             return _read(folder, "frame.parquet", "meta.json", key)
-        with locked(self.folder / "cells" / ".locks" / key[:KEY_SHOWN]):
+        busy = None if wait else f"{folder}: another process is computing this cell."
+        with locked(self.folder / "cells" / ".locks" / key[:KEY_SHOWN], busy):
             if not folder.exists():
                 start = time.perf_counter()
                 frame, meta = compute()
@@ -226,10 +229,19 @@ class Run:
         return self.folder.exists()
 
     def cached(
-        self, key: str, compute: Callable[[], tuple[pd.DataFrame, Mapping[str, Any]]]
+        self,
+        key: str,
+        compute: Callable[[], tuple[pd.DataFrame, Mapping[str, Any]]],
+        wait: bool = True,
     ) -> tuple[pd.DataFrame, dict[str, Any]]:
-        """Return a cell as `Records.cached` does, and count its cost to this run."""
-        frame, self._cells[key] = self.records._cell(key, compute)
+        """Return a cell as `Records.cached` does, and count its cost to this run.
+
+        Raises
+        ------
+        BusyError
+            Without `wait`, where another process is computing the cell.
+        """
+        frame, self._cells[key] = self.records._cell(key, compute, wait)
         return frame, self._cells[key]["meta"]
 
     def load(self) -> tuple[dict[str, Any], pd.DataFrame]:

@@ -28,6 +28,10 @@ class UnreachableError(RagftError):
     """What is asked for lies outside this machine, and the way there is cut."""
 
 
+class BusyError(RagftError):
+    """Another process is at it already."""
+
+
 def holds_on(valid_from: date | None, valid_to: date | None, day: date) -> bool:
     """Tell whether a validity interval covers a day.
 

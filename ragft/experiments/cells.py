@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from ragft.experiments.served import Served
 from ragft.profiles import Profile
-from ragft.records import Records, content_key
-from ragft.types import RagftError
+from ragft.records import Records, Run, content_key
+from ragft.types import BusyError, RagftError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -173,7 +173,8 @@ def run_cells(
 ) -> Found:
     """Compute the cells that are not kept yet, sum all of them up, and write the record.
 
-    A run that is finished is read from its record, and nothing is computed.
+    A run that is finished is read from its record, and nothing is computed. Processes that run the
+    same experiment into the same folder share its cells: each takes what no other is at.
 
     Parameters
     ----------
@@ -198,8 +199,6 @@ def run_cells(
     progress : bool
         Show a bar over the cells.
     """
-    from tqdm.auto import tqdm
-
     server = Served.of(sizes)
     keys = [key(*cell) for cell in cells]
     run = records.open(
@@ -211,15 +210,38 @@ def run_cells(
         hashes=hashes,
     )
     if not run.finished:
-        pairs = tqdm(
-            list(zip(cells, keys, strict=True)), desc=name, unit="cell", disable=not progress
+        found = _gathered(
+            run, keys, lambda place: server.counted(compute, cells[place]), name, progress
         )
-        found = [
-            run.cached(key, lambda cell=cell: server.counted(compute, cell)) for cell, key in pairs
-        ]
         frames, notes = [frame for frame, _ in found], [notes for _, notes in found]
         counts = server.summed(notes)
         answers, results = sum_up(frames, notes)
         run.finish(answers, {**results, **counts})
     record, answers = run.load()
     return kind(record, answers, run.folder)
+
+
+def _gathered(
+    run: Run,
+    keys: Sequence[str],
+    compute: Callable[[int], tuple[pd.DataFrame, Mapping[str, Any]]],
+    name: str,
+    progress: bool,
+) -> list[tuple[pd.DataFrame, dict[str, Any]]]:
+    """Return all cells in their order: first those no other process is at, then the others."""
+    from tqdm.auto import tqdm
+
+    found: dict[int, tuple[pd.DataFrame, dict[str, Any]]] = {}
+    with tqdm(total=len(keys), desc=name, unit="cell", disable=not progress) as bar:
+        for wait in (False, True):
+            for place, key in enumerate(keys):
+                if place in found:
+                    continue
+                try:
+                    found[place] = run.cached(key, lambda place=place: compute(place), wait)
+                except BusyError:
+                    if wait:
+                        raise
+                else:
+                    bar.update()
+    return [found[place] for place in range(len(keys))]

@@ -1,12 +1,15 @@
 """The loop of every experiment: each cell once, nothing lost by a stop, nothing done twice."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import pandas as pd
 import pytest
 
 from ragft.experiments.cells import Finished, distinct, run_cells
 from ragft.profiles import profile
 from ragft.records import Records, content_key
-from ragft.types import RagftError
+from ragft.types import BusyError, RagftError
 
 SIZES = profile("smoke", seeds=(3, 5))
 
@@ -72,6 +75,40 @@ def test_the_record_says_what_was_asked(tmp_path):
     assert found.record["parameters"] == {"cells": 3}
     assert found.record["hashes"] == {"corpus": "c0"}
     assert found.record["seeds"] == [3, 5] and found.record["profile"]["name"] == "smoke"
+
+
+def test_two_that_run_the_same_experiment_share_its_cells(tmp_path):
+    both, took = threading.Barrier(2, timeout=30), {"one": [], "two": []}
+
+    def run(name):
+        def compute(letter, number):
+            took[name].append((letter, number))
+            both.wait()  # breaks unless the other is at a cell of its own meanwhile
+            return Lab(tmp_path).compute(letter, number)
+
+        return Lab(tmp_path).run([*CELLS, ("d", 4)], compute=compute)
+
+    with ThreadPoolExecutor(2) as pool:
+        found = [made.result() for made in [pool.submit(run, name) for name in took]]
+    assert sorted(took["one"] + took["two"]) == [*CELLS, ("d", 4)]
+    assert len(took["one"]) == len(took["two"]) == 2
+    assert [run.results["total"] for run in found] == [20, 20]
+    assert found[0].answers.equals(found[1].answers)
+    assert found[0].answers["letter"].tolist() == ["a", "b", "c", "d"]
+
+
+def test_a_cell_that_says_it_is_busy_is_asked_once_more_and_then_an_error(tmp_path):
+    asked = []
+
+    def compute(letter, number):
+        asked.append(letter)
+        if letter == "a":
+            raise BusyError("a: somebody else has it")
+        return Lab(tmp_path).compute(letter, number)
+
+    with pytest.raises(BusyError, match="a: somebody else has it"):
+        Lab(tmp_path).run(CELLS, compute=compute)
+    assert asked == ["a", "b", "c", "a"]
 
 
 def test_cells_with_one_key_are_computed_once_and_both_summed_up(tmp_path):
