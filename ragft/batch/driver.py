@@ -38,6 +38,8 @@ class Attempt:
 
 Note = Callable[[Attempt], None]
 """Is given every attempt when it begins, when its worker has told its origin, and at its end."""
+Helper = Callable[[Job], Job]
+"""Given a running job, what an idle worker does to have it end sooner."""
 
 
 class Progress:
@@ -96,13 +98,23 @@ class _Drive:
     note: Note
     progress: Progress
     waiting: deque[Job]
+    helper: Helper | None = None
     count: Counter = field(default_factory=Counter)
     running: dict[str, Attempt] = field(default_factory=dict)
     since: dict[str, float] = field(default_factory=dict)
+    helped: set[str] = field(default_factory=set)
+    """Names of jobs that have had a helper."""
+    helping: set[str] = field(default_factory=set)
+    """Names of the helpers at work."""
+
+    @property
+    def idle(self) -> int:
+        """How many workers have nothing to do."""
+        return self.engine.workers - len(self.running) - len(self.helping)
 
     def begin(self) -> None:
-        """Start jobs while there are idle workers."""
-        while self.waiting and len(self.running) < self.engine.workers:
+        """Start jobs while there are idle workers, and help those that run where none waits."""
+        while self.waiting and self.idle > 0:
             job = self.waiting.popleft()
             self.count[job.name] += 1
             self.running[job.name] = Attempt(job, self.count[job.name])
@@ -110,10 +122,19 @@ class _Drive:
             self.note(self.running[job.name])
             self.engine.start(job)
             self.progress.moved(job.name, 0.0)
+        alone = [name for name in self.running if name not in self.helped] if self.helper else []
+        for name in alone[: self.idle]:
+            helper = self.helper(self.running[name].job)
+            self.helped.add(name)
+            self.helping.add(helper.name)
+            self.engine.start(helper)
 
     def hear(self, job: Job, message: dict[str, Any]) -> None:
-        """Take a worker's message."""
-        if message["kind"] == "cells":
+        """Take a worker's message; of a helper, only that it ended."""
+        if job.name in self.helping:
+            if message["kind"] == "ended":
+                self.helping.remove(job.name)
+        elif message["kind"] == "cells":
             self.progress.moved(job.name, message["done"] / (message["of"] + 1))
         elif message["kind"] == "started":
             self.running[job.name] = self._with(job, origin=message["origin"])
@@ -140,15 +161,22 @@ class _Drive:
 
 
 def drive(
-    jobs: Sequence[Job], engine: Engine, note: Note, progress: Progress, retries: int = 0
+    jobs: Sequence[Job],
+    engine: Engine,
+    note: Note,
+    progress: Progress,
+    retries: int = 0,
+    helper: Helper | None = None,
 ) -> None:
     """Run jobs on an engine until each has worked or has failed `retries` times more than once.
 
-    A job that failed is tried again after those that wait. The engine is closed at the end, and
-    where `note` raises or the user interrupts: then nothing runs any more.
+    A job that failed is tried again after those that wait. Where none waits and a worker is idle,
+    it is given the `helper` of a running job, once for each; what becomes of a helper is nobody's
+    concern. The engine is closed at the end, and where `note` raises or the user interrupts: then
+    nothing runs any more.
     """
     with closing(engine):
-        going = _Drive(engine, retries + 1, note, progress, deque(jobs))
+        going = _Drive(engine, retries + 1, note, progress, deque(jobs), helper)
         going.begin()
         while going.running:
             for job, message in engine.wait(PATIENCE_S):

@@ -8,8 +8,9 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from ragft.batch import grids
@@ -69,7 +70,8 @@ def reproduce(
 
     One job runs them one after the other. With more, `00_…` runs first and alone, because the
     others share its adapters; then those that measure no time, in worker processes that share the
-    cores; then, alone again, those that do: their parameters cell is tagged 'timed'.
+    cores, and the last of them in several at once, which share its cells (`run_cells`); then, alone
+    again, those that do: their parameters cell is tagged 'timed'.
 
     Parameters
     ----------
@@ -91,7 +93,7 @@ def reproduce(
     first = [one for one in plan if one.path.name.startswith("00")]
     together = [one for one in plan if one not in first and not measures_time(one.path)]
     last = [one for one in plan if one not in first + together]
-    if workers == 1 or len(together) < 2:
+    if workers == 1 or not together:
         return _one_by_one(plan, figures, force, progress)
     with_threads = LocalWorkers(workers, threads)
     runs = _one_by_one(first, figures, force, progress)
@@ -180,8 +182,8 @@ def _side_by_side(
         else:
             waiting.append(_job(one, force))
     bar = Progress(len(plan), len(plan) - len(waiting), progress)
-    with closing(bar):
-        drive(waiting, using, note, bar)
+    with closing(bar), TemporaryDirectory(prefix="ragft-", ignore_cleanup_errors=True) as scratch:
+        drive(waiting, using, note, bar, helper=lambda job: _helper(job, Path(scratch) / job.name))
     return runs
 
 
@@ -197,6 +199,23 @@ def _job(one: _Planned, force: bool) -> Job:
         lock=str(_lock(one.out)),
         log=str(folder / f"{one.path.stem}.log"),
         force=force,
+    )
+
+
+def _helper(job: Job, folder: Path) -> Job:
+    """Return the same notebook once more: it takes cells that the first is not at.
+
+    Both read the cells of the other; what the helper draws is thrown away.
+    """
+    kept = {"products": str(folder / "figures"), "lock": str(folder / "lock")}
+    values = {"figures": kept["products"]} if "figures" in job.parameters else {}
+    return replace(
+        job,
+        name=f"{job.name} (helper)",
+        out=str(folder / "helper.ipynb"),
+        parameters=job.parameters | values,
+        log=str(folder / "helper.log"),
+        **kept,
     )
 
 

@@ -71,6 +71,37 @@ def test_what_fails_is_tried_again_after_the_others_as_often_as_stated():
     ]
 
 
+def helped(engine, names):
+    """Drive jobs, each with a helper; return the names of the attempts that ended."""
+    ended = []
+    drive(
+        jobs(names),
+        engine,
+        lambda attempt: attempt.last and ended.append(attempt.job.name),
+        Progress(len(names), show=False),
+        helper=lambda job: Job(f"{job.name}'s helper", "", "", {}, "", "", ""),
+    )
+    assert engine.closed
+    return ended
+
+
+def test_an_idle_worker_helps_a_running_job_once_where_none_waits():
+    engine = Script(2, a=["ran"], b=["ran"], c=["failed"])
+    assert helped(engine, "abc") == ["a", "b", "c"]
+    assert engine.order == ["a", "b", "c", "c's helper"] and engine.most == 2
+
+
+def test_what_becomes_of_a_helper_is_not_told_and_its_worker_is_free_again():
+    engine = Script(
+        3, **{name: ["ran"] for name in "ab"}, **{f"{n}'s helper": ["failed"] for n in "ab"}
+    )
+    engine.wait = lambda seconds, wait=engine.wait: (
+        engine.running.sort(key=lambda job: "helper" not in job.name) or wait(seconds)
+    )
+    assert helped(engine, "ab") == ["a", "b"]
+    assert engine.order == ["a", "b", "a's helper", "b's helper"] and engine.most == 3
+
+
 def test_no_jobs_is_nothing_to_do():
     assert run(Script(1), "") == []
 

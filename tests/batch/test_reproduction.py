@@ -54,7 +54,7 @@ def test_the_first_alone_then_the_untimed_together_then_the_timed_alone(
 ):
     runs = several(jobs=2)
     assert [name for name, _ in stand_in] == ["00_a", "01_b", "03_d", "04_e", "02_c"]
-    assert workers == [(name, 2, 3) for name in ("01_b", "03_d", "04_e")]
+    assert workers == [(name, 2, 3) for name in ("01_b", "03_d", "04_e", "04_e (helper)")]
     assert [(r.name, r.status) for r in runs] == [
         (name, "ran") for name in ("00_a", "01_b", "02_c", "03_d", "04_e")
     ]
@@ -62,7 +62,7 @@ def test_the_first_alone_then_the_untimed_together_then_the_timed_alone(
     assert runs[1].seconds > 0
     stand_in.clear()
     assert [(r.status, r.seconds) for r in several(jobs=2)] == [("skipped", 0.0)] * 5
-    assert stand_in == [] and len(workers) == 3  # a finished notebook starts no worker
+    assert stand_in == [] and len(workers) == 4  # a finished notebook starts no worker
     several(jobs=2, force=True)
     assert len(stand_in) == 5
 
@@ -73,9 +73,42 @@ def test_one_job_is_one_after_the_other_in_their_order(several, stand_in, worker
     assert workers == []
 
 
-def test_a_single_untimed_notebook_needs_no_worker_and_has_all_cores(several, stand_in, workers):
-    several(["00", "01", "02"], jobs=2)
-    assert [name for name, _ in stand_in] == ["00_a", "01_b", "02_c"] and workers == []
+def test_a_single_untimed_notebook_runs_in_two_workers_that_share_its_cells(
+    make_notebook, tmp_path, still_library
+):
+    make_notebook(f"{CELL}\nresults = ''", SHARED, name="05_f")
+    places = {"results": tmp_path / "r", "figures": tmp_path / "f", "progress": False}
+    (run,) = reproduce(tmp_path, "smoke", **places, jobs=2)
+    assert run.status == "ran", run.error
+    assert [path.name for path in (tmp_path / "f").iterdir()] == ["drawn"]
+    assert len(set((tmp_path / "r" / "who").read_text().split())) == 2
+
+
+SHARED = """
+import os, pathlib, time
+import pandas as pd
+from ragft.experiments.cells import Finished, run_cells
+from ragft.profiles import profile
+from ragft.records import Records, content_key
+
+pathlib.Path(figures).mkdir(parents=True, exist_ok=True)
+who = pathlib.Path(results, "who")
+
+def compute(number):
+    with open(who, "a") as file:
+        file.write(f"{os.getpid()} ")
+    until = time.monotonic() + 60
+    while len(set(who.read_text().split())) < 2 and time.monotonic() < until:
+        time.sleep(0.05)
+    return pd.DataFrame({"number": [number]}), {}
+
+run_cells(
+    Finished, "sharing", [(n,) for n in range(4)], lambda n: content_key({"n": n}), compute,
+    lambda frames, notes: (pd.concat(frames), {}), records=Records(results),
+    sizes=profile("smoke"), settings={}, parameters={}, hashes={}, progress=False,
+)
+pathlib.Path(figures, "drawn").touch()
+"""
 
 
 def test_two_at_once_where_nothing_is_said_and_one_on_one_core(
