@@ -266,7 +266,7 @@ def _tampered(folder: Path, path: Path, embedder: EmbedsTexts) -> str:
     try:
         ShardedIndex(folder, embedder=embedder)
     except RagftError as error:
-        return str(error).replace(f"{folder}/", "")
+        return str(error).replace(str(folder), folder.name)
     finally:
         path.write_bytes(kept)
     return ""

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -369,6 +370,9 @@ def test_layouts_by_hand(tmp_path):
     assert set(rows["layout"]) == set(LAYOUTS) and len(found.tampered) == 6
     assert all(" is not the file that was written" in said or "manifest.json" in said
                for said in found.tampered.values())  # fmt: skip
+    # A record names no folder of the machine that it was made on.
+    assert all(said.startswith("shards/") for said in found.tampered.values())
+    assert not any(tempfile.gettempdir() in said for said in found.tampered.values())
     quantities = found.quantities
     assert quantities["sharded_equals_whole"]["mean"] == 1.0
     assert quantities["sharded_equals_whole"]["n"] == 40
