@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 DIFFERING = 0.03
 """Share of answers that may differ: a batch adds numbers in another order, which can turn a tie."""
+PASSAGES = "with passages"
 WARM = 8
 """Prompts that both sides answer before anything is timed."""
 
@@ -28,8 +29,11 @@ def answering(
 ) -> list[dict[str, Any]]:
     """Answer the same prompts one by one with plain transformers, and in batches with ours.
 
-    Both read the same text with the same weights in the same precision, take the likeliest token
-    and stop at the end token. Loading, searching and rendering are timed for neither.
+    Both read the same text with the same weights, take the likeliest token and stop at the end
+    token: in the same precision, float32, and once more as each comes (transformers takes the
+    precision of the weights' file, ours that of the profile). Without passages the model guesses,
+    and what it guesses depends on the precision, so that only answers with passages are timed so.
+    Loading, searching and rendering are timed for neither.
 
     Parameters
     ----------
@@ -38,35 +42,38 @@ def answering(
     repeats : int
         Times that both sides answer everything, in turn; at least 1.
     model : str
-        As for `LocalModel.load`; on the CPU, in float32.
+        As for `LocalModel.load`; on the CPU.
     max_new_tokens : int
         Of an answer, at most.
 
     Returns
     -------
     list of dict
-        A row for prompts with passages, where reading takes most of the time on a CPU, and one
-        for prompts without; the ratio is seconds of transformers / seconds of ours, and the note
-        says on how many answers both agree.
+        A row for prompts with passages, where reading takes most of the time on a CPU, one for
+        prompts without, and one for those with passages as each comes; the ratio is seconds of
+        transformers / seconds of ours, and the note says on how many answers both agree.
 
     Raises
     ------
     RagftError
-        A number is out of range, or more than `DIFFERING` of the answers differ, so that the two
-        did not do the same work.
+        A number is out of range, or more than `DIFFERING` of the answers differ in the same
+        precision, so that the two did not do the same work.
     """
     from ragft.generation.local import LocalModel
 
     if facts < 1 or repeats < 1:
         raise RagftError(f"bench answering: {facts} facts, {repeats} repeats; at least 1 of each")
-    sizes = profile("cpu", dtype="float32", max_new_tokens=max_new_tokens)
-    ours = LocalModel.load(model, device=sizes.device, dtype=sizes.dtype)
-    plain = _Plain(model, max_new_tokens)
+    sizes = profile("cpu", max_new_tokens=max_new_tokens)
     options = {"max_new_tokens": max_new_tokens, "batch_size": sizes.batch_size}
-    return [
-        _measured(stage, texts, plain, ours, options, repeats)
-        for stage, texts in _rendered(ours, facts).items()
-    ]
+    rows = []
+    for ours_in, theirs_in in (("float32", "float32"), (sizes.dtype, "auto")):
+        ours = LocalModel.load(model, device=sizes.device, dtype=ours_in)
+        plain = _Plain(model, max_new_tokens, theirs_in)
+        rendered = _rendered(ours, facts)
+        if theirs_in == "auto":
+            rendered = {f"{PASSAGES}, as each comes": rendered[PASSAGES]}
+        rows += [_measured(n, t, plain, ours, options, repeats) for n, t in rendered.items()]
+    return rows
 
 
 def _measured(
@@ -77,6 +84,8 @@ def _measured(
     options: dict[str, int],
     repeats: int,
 ) -> dict[str, Any]:
+    mine_in = str(ours.network.dtype).removeprefix("torch.")
+    may_differ = DIFFERING if plain.dtype == mine_in else 1.0
     plain.answer(texts[:WARM])
     ours.generate(texts[:WARM], **options)
     ratios, alike = [], []
@@ -86,11 +95,12 @@ def _measured(
         with stopwatch() as mine:
             batched = [said.text for said in ours.generate(texts, **options)]
         ratios.append(theirs.ms / mine.ms)
-        alike.append(_agreeing(one_by_one, batched))
+        alike.append(_agreeing(one_by_one, batched, may_differ))
     tokens = mean(len(tokens) for tokens in models.prompt_tokens(ours.tokenizer, texts))
     note = (
-        f"seconds of transformers / ours in batches of up to {options['batch_size']}; both agree "
-        f"on {min(alike)} of {len(texts)} answers; {tokens:.0f} tokens in a prompt on average"
+        f"seconds of transformers / ours in batches of up to {options['batch_size']}, in "
+        f"{plain.dtype} / {mine_in}; both agree on {min(alike)} of {len(texts)} answers; "
+        f"{tokens:.0f} tokens in a prompt on average"
     )
     return row(f"answering {stage}", len(texts), "transformers, one by one", ratios, note)
 
@@ -105,7 +115,7 @@ def _rendered(model: LocalModel, facts: int) -> dict[str, list[str]]:
     found = library.search(asked, sizes.top_k, {})
     shown = [prompts.by_date(hit.passage for hit in hits) for hits in found]
     return {
-        "with passages": [
+        PASSAGES: [
             prompts.for_model(model, q.text, passages, instruction=prompts.READ)
             for q, passages in zip(asked, shown, strict=True)
         ],
@@ -118,13 +128,13 @@ def _rendered(model: LocalModel, facts: int) -> dict[str, list[str]]:
 class _Plain:
     """Plain transformers, as its documentation has it: nothing of ragft answers here."""
 
-    def __init__(self, model: str, max_new_tokens: int) -> None:
-        import torch
+    def __init__(self, model: str, max_new_tokens: int, dtype: str = "float32") -> None:
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
         folder = models.locate(model)
         self.tokenizer = AutoTokenizer.from_pretrained(folder)
-        self.network = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+        self.network = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype).eval()
+        self.dtype = str(self.network.dtype).removeprefix("torch.")
         self.max_new_tokens = max_new_tokens
 
     def answer(self, texts: Sequence[str]) -> list[str]:
@@ -146,7 +156,7 @@ class _Plain:
         )
 
 
-def _agreeing(one: Sequence[str], two: Sequence[str]) -> int:
+def _agreeing(one: Sequence[str], two: Sequence[str], may_differ: float = DIFFERING) -> int:
     """Count equal answers.
 
     Raises
@@ -155,9 +165,9 @@ def _agreeing(one: Sequence[str], two: Sequence[str]) -> int:
         Too many differ.
     """
     alike = sum(a == b for a, b in zip(one, two, strict=True))
-    if len(one) - alike > DIFFERING * len(one):
+    if len(one) - alike > may_differ * len(one):
         raise RagftError(
             f"bench answering: {len(one) - alike} of {len(one)} answers differ between "
-            f"transformers and ours; at most {DIFFERING:.0%} may, or the times say nothing"
+            f"transformers and ours; at most {may_differ:.0%} may, or the times say nothing"
         )
     return alike

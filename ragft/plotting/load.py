@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -94,11 +95,12 @@ def load_curves(
     rows = capacities.set_index("arm")
     held = [arm for arm in arms if arm in rows.index and math.isfinite(rows.loc[arm, "rate"])]
     low, high = top.get_ylim()
-    top.set_ylim(low / 1.7 ** len(held), high)  # room for what each arm holds
+    top.set_yticks([tick for tick in top.get_yticks() if low <= tick <= high])
+    top.set_ylim(low / 2.2 ** len(held), high)  # room for what each arm holds
+    for arm, floor in below.items():
+        top.axhline(floor, color=look(arm).colour, lw=0.9, ls=":", label="_floor")
     for place, arm in enumerate(sorted(held, key=lambda arm: rows.loc[arm, "rate"])):
         _capacity(top, arm, rows.loc[arm], limit, place, widest)
-    for arm, floor in below.items():
-        _floor(top, arm, floor, steady[steady["arm"] == arm])
     bottom.plot([0, widest], [0, widest], color=REFERENCE, lw=0.8, zorder=1)
     bottom.set(
         xlim=(0, 1.04 * widest), ylim=(0, 1.15 * float(curves["goodput"].max() or 1)),
@@ -112,7 +114,7 @@ def load_curves(
     said = f"{span} arrivals a point. Grey: all in time."
     nobody = [look(arm).label for arm in arms if arm not in held]
     none = f"No load met the limit: {', '.join(nobody)}." if nobody else ""
-    least = FLOORS if below else ""
+    least = f"{FLOORS} {_above(below, steady)}" if below else ""
     caption(figure, sentences(said, TOLD, least, none, note))
     return figure
 
@@ -140,17 +142,15 @@ def _arm(top: Axes, bottom: Axes, rows: pd.DataFrame) -> None:
     )  # fmt: skip
 
 
-def _floor(axes: Axes, arm: str, floor: float, steady: pd.DataFrame) -> None:
-    """Draw the least time that an answer takes, and how far above it the lightest load is."""
-    style = look(arm)
-    axes.axhline(floor, color=style.colour, lw=0.9, ls=":", label="_floor")
-    lightest = steady.sort_values("rate")["p50_value"].astype(float).head(1)
-    over = f", p50 at the lightest load {lightest.iloc[0] / floor:.1f}×" if len(lightest) else ""
-    axes.annotate(
-        f"floor {1000 * floor:.3g} ms{over}", (1, floor), xytext=(-2, 1),
-        xycoords=("axes fraction", "data"), textcoords="offset points", ha="right", va="bottom",
-        fontsize=SMALL, color=darker(style.colour), path_effects=halo(),
-    )  # fmt: skip
+def _above(floors: Mapping[str, float], steady: pd.DataFrame) -> str:
+    """Say how far above the least time of an answer each arm is under the lightest load."""
+    lightest = steady.sort_values("rate").groupby("arm")["p50_value"].first().astype(float)
+    told = [
+        f"{look(arm).label} {lightest[arm] / floor:.3g}×"
+        for arm, floor in floors.items()
+        if arm in lightest
+    ]
+    return f"p50 at the lightest load over it: {', '.join(told)}." if told else ""
 
 
 def _capacity(

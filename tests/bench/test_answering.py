@@ -8,6 +8,7 @@ from ragft.bench import answering as bench
 from ragft.bench.answering import _agreeing, _Plain, answering
 from ragft.cli import main
 from ragft.generation.local import LocalModel
+from ragft.profiles import profile
 from ragft.types import RagftError
 
 
@@ -31,15 +32,19 @@ def heard(monkeypatch):
 
 def test_both_sides_answer_the_same_prompts_in_turn_and_agree(roomy_model, heard):
     found = answering(5, repeats=2, model=roomy_model, max_new_tokens=6)
-    assert [row["stage"] for row in found] == ["answering with passages", "answering closed book"]
+    stages = ["with passages", "closed book", "with passages, as each comes"]
+    assert [row["stage"] for row in found] == [f"answering {stage}" for stage in stages]
     for row in found:
         assert row["size"] == 5 and 0 < row["low"] <= row["ratio"] <= row["high"]
-        assert "both agree on 5 of 5 answers" in row["note"]
-    assert [side for side, _, _ in heard] == ["theirs", "ours"] * 6
+    assert all("both agree on 5 of 5 answers" in row["note"] for row in found[:2])
+    assert all("in float32 / float32" in row["note"] for row in found[:2])
+    assert f"in float32 / {profile('cpu').dtype}" in found[2]["note"]  # as its file, as the profile
+    assert [side for side, _, _ in heard] == ["theirs", "ours"] * 9
     theirs, ours = ([texts for _, texts, _ in heard[side::2]] for side in (0, 1))
     assert theirs == ours
     assert {options["max_new_tokens"] for _, _, options in heard} == {6}
-    (read, again), (closed, last) = theirs[1:3], theirs[4:]
+    (read, again), (closed, last), (*_, once_more) = theirs[1:3], theirs[4:6], theirs[7:]
+    assert once_more == read
     assert read == again and closed == last and len({*read, *closed}) == 10
     assert all(text.startswith("Answer from the passages") for text in read)
     assert all("[4]:" in text and "[5]" not in text for text in read)
@@ -51,7 +56,7 @@ def test_the_ratio_is_theirs_over_ours(roomy_model, monkeypatch):
     from contextlib import contextmanager
     from types import SimpleNamespace
 
-    laps = iter([30.0, 10.0, 20.0, 10.0, 80.0, 20.0] * 2)
+    laps = iter([30.0, 10.0, 20.0, 10.0, 80.0, 20.0] * 3)
 
     @contextmanager
     def stopwatch():
@@ -83,6 +88,7 @@ def test_answers_that_differ_make_the_times_worthless():
     assert _agreeing(same, ["b", "b", "b", *same[3:]]) == 97
     with pytest.raises(RagftError, match="4 of 100 answers differ .* at most 3%"):
         _agreeing(same, ["b", "b", "b", "b", *same[4:]])
+    assert _agreeing(same, ["b"] * 100, may_differ=1.0) == 0
 
 
 def test_a_side_that_answers_something_else_is_noticed(roomy_model, monkeypatch):
@@ -102,6 +108,7 @@ def test_the_command_prints_json_alone_and_keeps_a_record(tmp_path, capsys):
     options = ["--facts", "2", "--repeats", "1", "--record", str(kept)]
     assert main(["bench", "answering", *options, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)["bench"]
-    assert all(row["size"] == 2 and "both agree on 2 of 2" in row["note"] for row in found)
+    assert all(row["size"] == 2 for row in found)
+    assert all("both agree on 2 of 2" in row["note"] for row in found[:2])
     record = json.loads(kept.read_text())
     assert record["hardware"] and record["bench"] == found

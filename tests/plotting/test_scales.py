@@ -48,3 +48,11 @@ def test_a_log_axis_spans_a_decade_at_least_and_short_spans_have_ticks_at_3(axes
 def test_a_log_axis_without_a_value_above_0(axes):
     with pytest.raises(RagftError, match="needs values above 0"):
         scales.log_axis(axes, 0.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(1e-5, ".00001"), (0.003, ".003"), (0.1, ".1"), (1, "1"), (3e4, "30,000"), (3e6, "3 M")],
+)
+def test_a_tick_of_a_log_axis_is_short_however_small(value, text):
+    assert scales._short(value) == text
