@@ -70,7 +70,7 @@ class Sweep:
 
 FULL = Sweep()
 REDUCED = Sweep(
-    indexes=(2_500, 8_000, 25_000, 80_000), batches=(1, 4, 16), questions=20, swept=("rag",)
+    indexes=(2_500, 5_000, 10_000, 20_000), batches=(1, 4, 16), questions=20, swept=("rag",)
 )
 """Points that a minute on two cores is enough for."""
 
