@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from ragft.batch.grids import full_grids
 from ragft.claims import NOT_MEASURED, ledger
 from ragft.files import atomic_write
 from ragft.plotting import ARMS
@@ -115,8 +116,10 @@ def claims_table(folder: Path) -> str:
     days = sorted({m.date for _, m in found})
     models = sorted({m.model for _, m in found})
     dated = " to ".join(dict.fromkeys((days[0], days[-1])))
+    full = ", ".join(name[:2] for name in full_grids(folder.parent))
+    grids = f" Notebooks {full} on the full grid, the others on the reduced one." if full else ""
     head = ["id", "claim", "article", "measured [95 %]", "n", "verdict"]
-    return f"{_table(head, cells)}\n\n{dated} · model {', '.join(models)} · {note}"
+    return f"{_table(head, cells)}\n\n{dated} · model {', '.join(models)} · {note}{grids}"
 
 
 _OF_A_RECORD: dict[str, Callable[[Mapping[str, Any]], str]] = {

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from ragft.batch.grids import mark_full
 from ragft.readme import fill, filled
 from ragft.types import RagftError
 
@@ -73,7 +74,11 @@ def test_the_ledger_is_made_from_a_folder_of_records_and_counts_what_is_open(tmp
         "| 4.0 [3.0, 6.0] points | 40 | direction only |"
     ]
     assert "2026-01-02 · model embedded · 1 of 88 claims are measured, 85 are not" in text
-    assert filled(text, tmp_path) == text
+    assert filled(text, tmp_path) == text and "full grid" not in text
+    mark_full(tmp_path, "05_hallucination")
+    mark_full(tmp_path, "04_freshness_drift")
+    full = filled(text, tmp_path)
+    assert "measured yet. Notebooks 04, 05 on the full grid, the others on the reduced one." in full
     record.write_text(json.dumps(claims_record(0.05)))
     assert filled(text, tmp_path) != text, "a table that its records do not give is noticed"
 
