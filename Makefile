@@ -25,10 +25,12 @@ help: ## Show this list
 reproduce: $(STAMP) ## Run every numbered notebook on a reduced grid: minutes; writes results/ and figures/
 	$(BIN)/python -m ragft reproduce $(ARGS)
 	$(BIN)/python -m ragft claims --figure figures
+	$(BIN)/python -m ragft readme README.md
 
 reproduce-all: $(STAMP) ## The same on the full grid: hours; an interrupted run goes on where it stopped
 	$(BIN)/python -m ragft reproduce --full $(ARGS)
 	$(BIN)/python -m ragft claims --figure figures
+	$(BIN)/python -m ragft readme README.md
 
 test: $(STAMP) ## Run the tests, style and imports included
 	$(TEST_ENV) $(BIN)/python -m pytest -n $(JOBS) --maxprocesses 4 --dist loadfile -m "not long" $(ARGS)

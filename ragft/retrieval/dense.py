@@ -29,7 +29,7 @@ _BLOCK = 2**24
 _PARTS = 8
 """Parts that the vectors are compared in, side by side."""
 _SMALLEST = 64
-"""Vectors in a part, at least; fewer vectors are compared in one product."""
+"""Vectors in a part, at least; where there are fewer, each is compared by itself."""
 
 
 class Embedder:
@@ -329,15 +329,16 @@ def _products(asked: Any, held: Any) -> np.ndarray:
     """Return the inner products of queries (q, d) and vectors (n, d), shape (q, n).
 
     As a batch of products, one a part of the vectors: torch computes one large product with few
-    queries on a single core, at a third of the speed at which two cores read memory.
+    queries on a single core, at a third of the speed at which two cores read memory. Few vectors
+    are compared one by one, so that a query's products, and which of two equal ones comes first, do
+    not depend on the queries beside it.
     """
     import torch
 
-    if len(asked) == 1 and torch.get_num_threads() == 1:
-        return np.vecdot(held.numpy(), asked.numpy())[None]  # one core reads faster row by row
     size = len(held) // _PARTS
-    if size < _SMALLEST:
-        return (asked @ held.T).numpy()
+    # One core reads faster row by row, too.
+    if size < _SMALLEST or (len(asked) == 1 and torch.get_num_threads() == 1):
+        return np.vecdot(held.numpy()[None], asked.numpy()[:, None])
     # Copied for its strides: those that numpy gives a single row lead to a kernel that is seven
     # times slower.
     turned, rest = torch.empty(asked.shape).copy_(asked).T, len(held) - size * _PARTS
