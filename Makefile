@@ -27,10 +27,8 @@ reproduce: $(STAMP) ## Run every numbered notebook on a reduced grid: minutes; w
 	$(BIN)/python -m ragft claims --figure figures
 	$(BIN)/python -m ragft readme README.md
 
-reproduce-all: $(STAMP) ## The same on the full grid: hours; an interrupted run goes on where it stopped
-	$(BIN)/python -m ragft reproduce --full $(ARGS)
-	$(BIN)/python -m ragft claims --figure figures
-	$(BIN)/python -m ragft readme README.md
+reproduce-all: reproduce ## The same on the full grid: hours; an interrupted run goes on where it stopped
+reproduce-all: override ARGS := --full $(ARGS)
 
 test: $(STAMP) ## Run the tests, style and imports included
 	$(TEST_ENV) $(BIN)/python -m pytest -n $(JOBS) --maxprocesses 4 --dist loadfile -m "not long" $(ARGS)

@@ -31,8 +31,7 @@ from ragft.runtime import cpu_count
 from ragft.types import RagftError, UnreachableError
 
 TOGETHER = 2
-"""Notebooks at once, where nothing is asked for, on as many cores or more. More would not end
-sooner, because one of them takes as long as all the others."""
+"""Notebooks at once, where nothing is asked for, on as many cores or more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,15 +206,16 @@ def _helper(job: Job, folder: Path) -> Job:
 
     Both read the cells of the other; what the helper draws is thrown away.
     """
-    kept = {"products": str(folder / "figures"), "lock": str(folder / "lock")}
-    values = {"figures": kept["products"]} if "figures" in job.parameters else {}
+    figures = str(folder / "figures")
+    drawn = {"figures": figures} if "figures" in job.parameters else {}
     return replace(
         job,
         name=f"{job.name} (helper)",
         out=str(folder / "helper.ipynb"),
-        parameters=job.parameters | values,
+        parameters=job.parameters | drawn,
+        products=figures,
+        lock=str(folder / "lock"),
         log=str(folder / "helper.log"),
-        **kept,
     )
 
 

@@ -15,11 +15,13 @@ from ragft.runtime import stopwatch
 from ragft.types import RagftError
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
     from ragft.generation.local import LocalModel
 
 DIFFERING = 0.03
 """Share of answers that may differ: a batch adds numbers in another order, which can turn a tie."""
-PASSAGES = "with passages"
+AS_EACH_COMES = "with passages, as each comes"
 WARM = 8
 """Prompts that both sides answer before anything is timed."""
 
@@ -65,15 +67,16 @@ def answering(
         raise RagftError(f"bench answering: {facts} facts, {repeats} repeats; at least 1 of each")
     sizes = profile("cpu", max_new_tokens=max_new_tokens)
     options = {"max_new_tokens": max_new_tokens, "batch_size": sizes.batch_size}
-    rows = []
-    for ours_in, theirs_in in (("float32", "float32"), (sizes.dtype, "auto")):
-        ours = LocalModel.load(model, device=sizes.device, dtype=ours_in)
-        plain = _Plain(model, max_new_tokens, theirs_in)
-        rendered = _rendered(ours, facts)
-        if theirs_in == "auto":
-            rendered = {f"{PASSAGES}, as each comes": rendered[PASSAGES]}
-        rows += [_measured(n, t, plain, ours, options, repeats) for n, t in rendered.items()]
-    return rows
+    ours = LocalModel.load(model, device=sizes.device, dtype="float32")
+    plain = _Plain(model, max_new_tokens, "float32")
+    reading, guessing = _rendered(ours, facts)
+    rows = [
+        _measured("with passages", reading, plain, ours, options, repeats),
+        _measured("closed book", guessing, plain, ours, options, repeats),
+    ]
+    ours = LocalModel.load(model, device=sizes.device, dtype=sizes.dtype)
+    plain = _Plain(model, max_new_tokens, "auto")
+    return [*rows, _measured(AS_EACH_COMES, reading, plain, ours, options, repeats)]
 
 
 def _measured(
@@ -84,8 +87,8 @@ def _measured(
     options: dict[str, int],
     repeats: int,
 ) -> dict[str, Any]:
-    mine_in = str(ours.network.dtype).removeprefix("torch.")
-    may_differ = DIFFERING if plain.dtype == mine_in else 1.0
+    theirs_in, mine_in = _precision(plain.network), _precision(ours.network)
+    may_differ = DIFFERING if theirs_in == mine_in else 1.0
     plain.answer(texts[:WARM])
     ours.generate(texts[:WARM], **options)
     ratios, alike = [], []
@@ -99,13 +102,17 @@ def _measured(
     tokens = mean(len(tokens) for tokens in models.prompt_tokens(ours.tokenizer, texts))
     note = (
         f"seconds of transformers / ours in batches of up to {options['batch_size']}, in "
-        f"{plain.dtype} / {mine_in}; both agree on {min(alike)} of {len(texts)} answers; "
+        f"{theirs_in} / {mine_in}; both agree on {min(alike)} of {len(texts)} answers; "
         f"{tokens:.0f} tokens in a prompt on average"
     )
     return row(f"answering {stage}", len(texts), "transformers, one by one", ratios, note)
 
 
-def _rendered(model: LocalModel, facts: int) -> dict[str, list[str]]:
+def _precision(network: PreTrainedModel) -> str:
+    return str(network.dtype).removeprefix("torch.")
+
+
+def _rendered(model: LocalModel, facts: int) -> tuple[list[str], list[str]]:
     """Return prompts as the arms write them: with the passages that BM25 finds, and without."""
     sizes = profile("cpu", world_subjects=2 * facts)
     task = world_task(sizes, facts)
@@ -114,27 +121,22 @@ def _rendered(model: LocalModel, facts: int) -> dict[str, list[str]]:
     library.prepare(task.corpus)
     found = library.search(asked, sizes.top_k, {})
     shown = [prompts.by_date(hit.passage for hit in hits) for hits in found]
-    return {
-        PASSAGES: [
-            prompts.for_model(model, q.text, passages, instruction=prompts.READ)
-            for q, passages in zip(asked, shown, strict=True)
-        ],
-        "closed book": [
-            prompts.for_model(model, q.text, instruction=prompts.CLOSED) for q in asked
-        ],
-    }
+    reading = [
+        prompts.for_model(model, q.text, passages, instruction=prompts.READ)
+        for q, passages in zip(asked, shown, strict=True)
+    ]
+    return reading, [prompts.for_model(model, q.text, instruction=prompts.CLOSED) for q in asked]
 
 
 class _Plain:
     """Plain transformers, as its documentation has it: nothing of ragft answers here."""
 
-    def __init__(self, model: str, max_new_tokens: int, dtype: str = "float32") -> None:
+    def __init__(self, model: str, max_new_tokens: int, dtype: str) -> None:
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
         folder = models.locate(model)
         self.tokenizer = AutoTokenizer.from_pretrained(folder)
         self.network = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype).eval()
-        self.dtype = str(self.network.dtype).removeprefix("torch.")
         self.max_new_tokens = max_new_tokens
 
     def answer(self, texts: Sequence[str]) -> list[str]:

@@ -74,5 +74,7 @@ def log_axis(
 def _short(value: float) -> str:
     if value >= 1e6:
         return f"{value / 1e6:,.0f} M"
-    places = max(0, 1 - math.floor(math.log10(value)))  # two digits, however small it is
-    return f"{value:,.0f}" if value >= 1 else f"{value:.{places}f}".strip("0")
+    if value >= 1:
+        return f"{value:,.0f}"
+    places = 1 - math.floor(math.log10(value))  # two digits, however small it is
+    return f"{value:.{places}f}".strip("0")

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from ragft.batch.driver import Progress, drive
@@ -7,13 +9,16 @@ from ragft.batch.worker import Job
 
 
 class Script:
-    """An engine whose jobs end as the test says: a list of statuses for each name."""
+    """An engine whose jobs end as the test says: a list of statuses for each name.
+
+    They end in the order of their start, those with `first` in their name before the others.
+    """
 
     name, threads = "script", None
 
-    def __init__(self, workers, **ends):
-        self.workers, self.ends, self.running, self.most, self.closed = workers, ends, [], 0, False
-        self.order = []
+    def __init__(self, workers, *, first="", **ends):
+        self.workers, self.ends, self.first = workers, ends, first
+        self.running, self.order, self.most, self.closed = [], [], 0, False
 
     def start(self, job):
         self.running.append(job)
@@ -21,7 +26,8 @@ class Script:
         self.most = max(self.most, len(self.running))
 
     def wait(self, seconds):
-        job = self.running.pop(0)
+        job = min(self.running, key=lambda job: self.first not in job.name)
+        self.running.remove(job)
         status = self.ends[job.name].pop(0)
         ended = {"kind": "ended", "status": status, "seconds": 1.0, "error": status}
         return [
@@ -39,10 +45,14 @@ def jobs(names):
     return [Job(name, "", "", {}, "", "", "") for name in names]
 
 
-def run(engine, names, retries=0):
+def helper(job):
+    return replace(job, name=f"{job.name}'s helper")
+
+
+def run(engine, names, retries=0, **options):
     """Drive jobs; return the attempts as they were noted at their end."""
     notes = []
-    drive(jobs(names), engine, notes.append, Progress(len(names), show=False), retries)
+    drive(jobs(names), engine, notes.append, Progress(len(names), show=False), retries, **options)
     assert engine.closed
     return [note for note in notes if note.status != "running"]
 
@@ -71,34 +81,18 @@ def test_what_fails_is_tried_again_after_the_others_as_often_as_stated():
     ]
 
 
-def helped(engine, names):
-    """Drive jobs, each with a helper; return the names of the attempts that ended."""
-    ended = []
-    drive(
-        jobs(names),
-        engine,
-        lambda attempt: attempt.last and ended.append(attempt.job.name),
-        Progress(len(names), show=False),
-        helper=lambda job: Job(f"{job.name}'s helper", "", "", {}, "", "", ""),
-    )
-    assert engine.closed
-    return ended
-
-
 def test_an_idle_worker_helps_a_running_job_once_where_none_waits():
     engine = Script(2, a=["ran"], b=["ran"], c=["failed"])
-    assert helped(engine, "abc") == ["a", "b", "c"]
+    ended = run(engine, "abc", helper=helper)
+    assert [note.job.name for note in ended] == ["a", "b", "c"]
     assert engine.order == ["a", "b", "c", "c's helper"] and engine.most == 2
 
 
 def test_what_becomes_of_a_helper_is_not_told_and_its_worker_is_free_again():
-    engine = Script(
-        3, **{name: ["ran"] for name in "ab"}, **{f"{n}'s helper": ["failed"] for n in "ab"}
-    )
-    engine.wait = lambda seconds, wait=engine.wait: (
-        engine.running.sort(key=lambda job: "helper" not in job.name) or wait(seconds)
-    )
-    assert helped(engine, "ab") == ["a", "b"]
+    ends = {"a": ["ran"], "b": ["ran"], "a's helper": ["failed"], "b's helper": ["failed"]}
+    engine = Script(3, **ends, first="helper")
+    ended = run(engine, "ab", helper=helper)
+    assert [note.job.name for note in ended] == ["a", "b"]
     assert engine.order == ["a", "b", "a's helper", "b's helper"] and engine.most == 3
 
 

@@ -71,7 +71,8 @@ def test_a_model_that_ends_early_is_stopped_on_both_sides(roomy_model, monkeypat
     """The end token forced: both must stop and agree, and not go on to the last token."""
     import torch
 
-    plain, ours = _Plain(roomy_model, 12), LocalModel.load(roomy_model, device="cpu")
+    plain = _Plain(roomy_model, 12, "float32")
+    ours = LocalModel.load(roomy_model, device="cpu")
     for network in (plain.network, ours.network):
         end = network.config.eos_token_id
         head = network.lm_head

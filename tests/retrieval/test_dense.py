@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ragft import runtime
 from ragft.retrieval import dense, embedding_model
 from ragft.retrieval.dense import Embedder, inner_product_search, rows_of
 from ragft.types import RagftError
@@ -136,18 +137,15 @@ def test_search_in_parts_is_exact_and_equal_vectors_score_alike(n):
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("dimension", [3, 64, 384])
 def test_among_few_vectors_a_query_finds_the_same_whatever_is_asked_beside_it(threads, dimension):
-    torch = pytest.importorskip("torch")
-    rng, before = np.random.default_rng(0), torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        for n in (1, 4, 63, 500):
-            held = torch.from_numpy(rng.standard_normal((n, dimension), dtype=np.float32))
-            asked = torch.from_numpy(rng.standard_normal((33, dimension), dtype=np.float32))
+    torch, rng = pytest.importorskip("torch"), np.random.default_rng(0)
+    for n in (1, 4, 63, 500):
+        held = torch.from_numpy(rng.standard_normal((n, dimension), dtype=np.float32))
+        asked = torch.from_numpy(rng.standard_normal((33, dimension), dtype=np.float32))
+        with runtime.threads(threads):
             alone = [dense._products(asked[i : i + 1], held)[0] for i in range(len(asked))]
-            np.testing.assert_array_equal(dense._products(asked, held), alone)
-            np.testing.assert_allclose(alone, asked @ held.T, rtol=1e-4, atol=1e-4)
-    finally:
-        torch.set_num_threads(before)
+            together = dense._products(asked, held)
+        np.testing.assert_array_equal(together, alone)
+        np.testing.assert_allclose(alone, asked @ held.T, rtol=1e-4, atol=1e-4)
 
 
 def test_search_in_blocks_equals_search_at_once(monkeypatch):

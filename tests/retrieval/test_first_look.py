@@ -6,6 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ragft import runtime
 from ragft.retrieval import dense, first_look
 from ragft.retrieval.dense import inner_product_search
 
@@ -92,11 +93,7 @@ def test_it_pays_for_many_queries_and_vectors_on_some_processors(monkeypatch):
 @pytest.mark.parametrize("threads", [1, 2])
 def test_a_single_query_scores_alike_on_one_core_and_on_two(threads):
     vectors, (query,) = _drawn(0, 3000, 48, 1.0), _drawn(1, 1, 48, 1.0)
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
+    with runtime.threads(threads):
         scores = dense._products(torch.from_numpy(query[None]), torch.from_numpy(vectors))
-    finally:
-        torch.set_num_threads(before)
     assert scores.shape == (1, 3000) and scores.dtype == np.float32
     np.testing.assert_allclose(scores[0], vectors @ query, rtol=0, atol=1e-6)
