@@ -61,7 +61,7 @@ class Forgetting(Finished):
 def forgetting(
     methods: Sequence[str] = FULL,
     *,
-    passes: Sequence[int] = (5, 10, 20, 40),
+    passes: Sequence[int] = (5, 20, 40),
     facts: int = 100,
     control: int = 100,
     model: str = "resident",
