@@ -25,7 +25,7 @@ help: ## Show this list
 reproduce: $(STAMP) ## Run every numbered notebook on a reduced grid: minutes; writes results/ and figures/
 	$(BIN)/python -m ragft reproduce $(ARGS)
 	$(BIN)/python -m ragft claims --figure figures
-	$(BIN)/python -m ragft readme README.md
+	$(BIN)/python -m ragft readme README.md figures/claims.md
 
 reproduce-all: reproduce ## The same on the full grid: hours; an interrupted run goes on where it stopped
 reproduce-all: override ARGS := --full $(ARGS)

@@ -2,25 +2,26 @@
 
 A block opens with `<!-- ragft: KIND PATH -->` and closes with `<!-- /ragft -->`; what stands
 between is made from the record there, or from the folder of records in a block of the kind
-`claims`, so that no number in a README is typed by hand.
+`claims`, so that no number in a README is typed by hand. A claims block shows all measured rows,
+or those whose ids stand behind the folder.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ragft.batch.grids import full_grids
-from ragft.claims import NOT_MEASURED, ledger
+from ragft.claims import Row, counts, ledger
 from ragft.files import atomic_write
 from ragft.plotting import ARMS
 from ragft.report import number, percent
 from ragft.types import RagftError
 
-_BLOCK = re.compile(r"<!-- ragft: (\S+) (\S+) -->\n.*?<!-- /ragft -->", re.DOTALL)
+_BLOCK = re.compile(r"<!-- ragft: (\S+) (\S+)((?: \w+)*) -->\n.*?<!-- /ragft -->", re.DOTALL)
 
 
 def fill(path: str | Path) -> bool:
@@ -45,18 +46,19 @@ def filled(text: str, folder: Path) -> str:
     """Return the text with every block made anew, its path relative to `folder`."""
 
     def block(found: re.Match[str]) -> str:
-        kind, name = found.groups()
-        return f"<!-- ragft: {kind} {name} -->\n{_made(kind, folder / name)}\n<!-- /ragft -->"
+        kind, name, wanted = found.groups()
+        made = _made(kind, folder / name, wanted.split())
+        return f"<!-- ragft: {kind} {name}{wanted} -->\n{made}\n<!-- /ragft -->"
 
     return _BLOCK.sub(block, text)
 
 
-def _made(kind: str, path: Path) -> str:
-    if kind in _OF_A_FOLDER:
-        return _OF_A_FOLDER[kind](path)
-    if kind not in _OF_A_RECORD:
-        kinds = ", ".join((*_OF_A_RECORD, *_OF_A_FOLDER))
-        raise RagftError(f"block {kind!r}: choose one of {kinds}")
+def _made(kind: str, path: Path, wanted: Sequence[str]) -> str:
+    if kind == "claims":
+        return claims_table(path, wanted)
+    if kind not in _OF_A_RECORD or wanted:
+        kinds = ", ".join((*_OF_A_RECORD, "claims"))
+        raise RagftError(f"block {kind!r}: choose one of {kinds}; ids follow a claims block alone")
     if not path.is_file():
         raise RagftError(f"{path}: the record behind a block is missing")
     return _OF_A_RECORD[kind](json.loads(path.read_text(encoding="utf-8")))
@@ -101,29 +103,63 @@ def scores_table(record: Mapping[str, Any]) -> str:
     return f"{_table(['score', '% [95 %]; seconds', 'n'], rows)}\n\n{note}"
 
 
-def claims_table(folder: Path) -> str:
-    """Return the measured rows of the ledger as a Markdown table, and what is not measured."""
+def claims_table(folder: Path, wanted: Sequence[str] = ()) -> str:
+    """Return measured rows of the ledger as a Markdown table, and below it what there is in all.
+
+    Parameters
+    ----------
+    folder : Path
+        Of records.
+    wanted : sequence of str
+        Ids of the rows shown, in the order of the ledger; none: all that are measured, with what
+        the numbers are.
+
+    Raises
+    ------
+    RagftError
+        There is no such folder, or no row has an id that is wanted.
+    """
     rows = ledger(folder)
-    found = [(row, row.measured) for row in rows if row.measured is not None]
-    cells = [
-        [row.claim.id, row.claim.claim, row.claim.figure or "–", row.shown, str(m.n), row.verdict]
-        for row, m in found
-    ]
-    open_ = sum(row.verdict == NOT_MEASURED for row in rows)
-    note = f"{len(found)} of {len(rows)} claims are measured, {open_} are not measured yet."
+    unknown = [i for i in wanted if i not in {row.claim.id for row in rows}]
+    if unknown:
+        raise RagftError(f"block 'claims': no row is called {', '.join(unknown)}")
+    shown = [row for row in rows if not wanted or row.claim.id in wanted]
+    cells = [_cells(row, row.measured.n) for row in shown if row.measured is not None]
+    note = _in_all(rows, folder)
+    if not cells:
+        return note
+    if wanted:  # a glance; the whole ledger also says what the numbers are
+        cells = [{k: v for k, v in told.items() if k != "quantity"} for told in cells]
+    return f"{_table([*cells[0]], [[*told.values()] for told in cells])}\n\n{note}"
+
+
+def _cells(row: Row, n: int) -> dict[str, str]:
+    return {
+        "id": row.claim.id,
+        "claim": row.claim.claim,
+        "article": row.claim.figure or "–",
+        "quantity": row.claim.quantity,
+        "measured [95 %]": row.shown,
+        "n": str(n),
+        "verdict": row.verdict,
+    }
+
+
+def _in_all(rows: Sequence[Row], folder: Path) -> str:
+    """Return when and with what the whole ledger was measured, and its verdicts counted."""
+    found = [row.measured for row in rows if row.measured is not None]
+    verdicts = ", ".join(f"{count} {name}" for name, count in counts(rows).items() if count)
+    note = f"{len(found)} of {len(rows)} claims are measured: {verdicts}."
     if not found:
         return note
-    days = sorted({m.date for _, m in found})
-    models = sorted({m.model for _, m in found})
+    days, models = sorted({m.date for m in found}), sorted({m.model for m in found})
     dated = " to ".join(dict.fromkeys((days[0], days[-1])))
     full = ", ".join(name[:2] for name in full_grids(folder.parent))
     grids = f" Notebooks {full} on the full grid, the others on the reduced one." if full else ""
-    head = ["id", "claim", "article", "measured [95 %]", "n", "verdict"]
-    return f"{_table(head, cells)}\n\n{dated} · model {', '.join(models)} · {note}{grids}"
+    return f"{dated} · model {', '.join(models)} · {note}{grids}"
 
 
 _OF_A_RECORD: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "comparison": comparison_table,
     "scores": scores_table,
 }
-_OF_A_FOLDER: dict[str, Callable[[Path], str]] = {"claims": claims_table}

@@ -64,23 +64,51 @@ def test_the_ledger_is_made_from_a_folder_of_records_and_counts_what_is_open(tmp
     block = "<!-- ragft: claims data -->\nold\n<!-- /ragft -->\n"
     (tmp_path / "data").mkdir()
     empty = filled(block, tmp_path)
-    assert "0 of 88 claims are measured, 86 are not measured yet." in empty and "| id" not in empty
+    assert empty.splitlines()[1] == (
+        "0 of 88 claims are measured: 1 by construction, 1 not testable here, 86 not measured yet."
+    )
     record = tmp_path / "data" / "04_freshness_drift.json"
     record.write_text(json.dumps(claims_record(0.04)))
     text = filled(block, tmp_path)
     rows = [line for line in text.splitlines() if line.startswith("| F")]
     assert rows == [
         "| F10 | where the domain stands still, tuning beats RAG | +4.2 points "
+        "| accuracy where nothing changes, fine-tuned minus RAG "
         "| 4.0 [3.0, 6.0] points | 40 | direction only |"
     ]
-    assert "2026-01-02 · model embedded · 1 of 88 claims are measured, 85 are not" in text
+    assert "2026-01-02 · model embedded · 1 of 88 claims are measured: 1 direction" in text
     assert filled(text, tmp_path) == text and "full grid" not in text
     mark_full(tmp_path, "05_hallucination")
     mark_full(tmp_path, "04_freshness_drift")
     full = filled(text, tmp_path)
-    assert "measured yet. Notebooks 04, 05 on the full grid, the others on the reduced one." in full
+    assert (
+        "not measured yet. Notebooks 04, 05 on the full grid, the others on the reduced one."
+        in full
+    )
     record.write_text(json.dumps(claims_record(0.05)))
     assert filled(text, tmp_path) != text, "a table that its records do not give is noticed"
+
+
+def test_a_ledger_may_be_cut_to_some_rows_and_is_still_counted_whole(tmp_path):
+    (tmp_path / "data").mkdir()
+    record = claims_record(0.04)
+    record["results"]["quantities"]["nightly_gain_next_day"] = {
+        **record["results"]["quantities"]["still_finetuned_minus_rag"]
+    }
+    (tmp_path / "data" / "04_freshness_drift.json").write_text(json.dumps(record))
+    block = "<!-- ragft: claims data{} -->\nold\n<!-- /ragft -->\n"
+    whole, one, none = (filled(block.format(i), tmp_path) for i in ("", " F10", " L9 N1"))
+    ids = [re.findall(r"^\| (\w\d+) ", text, re.MULTILINE) for text in (whole, one, none)]
+    assert ids == [["F3", "F10"], ["F10"], []]
+    assert [text.splitlines()[-2] for text in (one, none)] == [whole.splitlines()[-2]] * 2
+    assert "2 of 88 claims are measured: 2 direction only, 1 by construction" in whole
+    assert one.startswith("<!-- ragft: claims data F10 -->\n| id | claim | article | measured [95")
+    assert "| where the domain stands still, tuning beats RAG | +4.2 points | 4.0 [3.0" in one
+    with pytest.raises(RagftError, match="block 'claims': no row is called Z1, F99"):
+        filled(block.format(" Z1 F10 F99"), tmp_path)
+    (tmp_path / "r.json").write_text(json.dumps(RECORD))
+    with pytest.raises(RagftError, match="block 'scores': .*ids follow a claims block alone"):
+        filled("<!-- ragft: scores r.json F1 -->\n<!-- /ragft -->", tmp_path)
 
 
 def test_filling_writes_only_what_changed(tmp_path):
@@ -101,10 +129,10 @@ def test_missing_records_and_kinds_are_named(tmp_path):
         fill(tmp_path / "none.md")
 
 
-@pytest.mark.parametrize(
-    "path", [p for p in (ROOT / "README.md", *ROOT.glob("ragft/**/README.md")) if p.exists()],
-    ids=lambda p: str(p.relative_to(ROOT)),
-)  # fmt: skip
+FILLED = (ROOT / "README.md", ROOT / "figures" / "claims.md", *ROOT.glob("ragft/**/README.md"))
+
+
+@pytest.mark.parametrize("path", FILLED, ids=lambda path: str(path.relative_to(ROOT)))
 def test_the_tables_in_the_repository_are_those_of_their_records(path):
     text = path.read_text(encoding="utf-8")
     assert re.search(r"<!-- ragft: ", text), "it quotes a record"

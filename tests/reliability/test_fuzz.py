@@ -361,7 +361,7 @@ PDF = (
 def claim_rows() -> list[dict[str, Any]]:
     import yaml
 
-    rows = yaml.safe_load(claims.ROWS.read_text(encoding="utf-8"))
+    rows = yaml.safe_load(claims.rows.ROWS.read_text(encoding="utf-8"))
     return [row for row in rows if "changed" not in row][:3]
 
 
