@@ -220,9 +220,10 @@ def read_card(adapter: str | os.PathLike[str]) -> dict[str, Any]:
         The folder, the card or a file is missing, or a file's bytes have changed.
     """
     path = Path(adapter) / ADAPTER_CARD
+    if path.is_file() or (path.parent / files.MANIFEST).is_file():
+        files.check_folder(path.parent)  # an adapter that lost its card is a damaged one
     if not path.is_file():
         raise RagftError(f"{adapter}: no {ADAPTER_CARD}: not an adapter made by ragft")
-    files.check_folder(path.parent)
     for left in pickled(path.parent):
         raise RagftError(f"{left}: pickled weights, which are never loaded: no adapter of ragft's")
     try:

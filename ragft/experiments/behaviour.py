@@ -1,9 +1,10 @@
 """Behaviour: what fine-tuning is for, measured against a prompt, examples and retrieval.
 
 JSON by a schema (B1), words with a special sense (B2), a house style (B3), topics to refuse (B4),
-filing into a large taxonomy (B5, L7), JSON of facts that must be found (B6), and how many examples
-each takes beside facts (T9). The tasks are made in `corpora.behaviours`, the cells in
-`behaviour_cells`, the numbers that the ledger reads in `behaviour_effects`.
+filing into a large taxonomy (B5; its time, L7, is measured in `filing`), JSON of facts that must
+be found (B6), and how many examples each takes beside facts (T9). The tasks are made in
+`corpora.behaviours`, the cells in `behaviour_cells`, the numbers that the ledger reads in
+`behaviour_effects`.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ from ragft.experiments import (
 )
 from ragft.experiments.behaviour_data import BOTH, CONSTRAINED, FACTS, TRAINED, Plan
 from ragft.experiments.behaviour_prompts import Shown, shown
-from ragft.experiments.grid import Grid, one_by_one, training_notes
+from ragft.experiments.grid import Grid, training_notes
 from ragft.experiments.tasks import world_task
 from ragft.profiles import Profile
 from ragft.records import Records, content_key
@@ -39,10 +39,6 @@ if TYPE_CHECKING:
     from ragft.arms.given import Given
     from ragft.training.adapters import FinetuneResult
 
-TIMED_PART = "taxonomy"
-"""Whose answers are also timed one by one: the large prompt against the tuned model."""
-TIMED = 30
-"""Questions timed, at most."""
 SHOTS = {"taxonomy": 16}
 """Demonstrations of a behaviour, where it takes more than the profile's."""
 STEPS = 60
@@ -71,7 +67,7 @@ class Work:
         own = {k: v for k, v in asdict(self.sizes).items() if k not in _UNRELATED}
         what = {"cell": "behaviour", "version": VERSION, "part": part, "arm": arm, "pairs": pairs}
         steps = min(STEPS, self.sizes.min_steps)
-        what |= {"training": [steps, *_schedule(part)], "timed": TIMED}
+        what |= {"training": [steps, *_schedule(part)]}
         if part == FACTS:
             return content_key({**what, "grid": self.facts.key(arm, seed)}, seed=seed)
         if part == BOTH:
@@ -147,15 +143,13 @@ class Work:
         self, part: str, arm: str, pairs: int, seed: int, how: str, asked: Sequence[Shown]
     ) -> pd.DataFrame:
         """Ask one arm under one condition; return a checked row for each question."""
-        reader = self._reader(part, arm, pairs, seed, asked)
-        questions = [s.question for s in asked]
-        alone = [math.nan] * len(questions)
-        if part == TIMED_PART and (arm == "fewshot" or pairs == self.plan.counts[-1]):
-            alone[:TIMED] = one_by_one(reader, [questions[0], *questions[:TIMED]])
-        answers = reader.answer(questions)
+        answers = self.reader(part, arm, pairs, seed, asked).answer([s.question for s in asked])
         where = {"arm": arm, "part": part, "condition": how, "pairs": pairs, "seed": seed}
-        scores = partial(self._scores, part)
-        return behaviour_asking.checked(asked, answers, scores).assign(**where, alone_ms=alone)
+        return self.checked(part, asked, answers).assign(**where)
+
+    def checked(self, part: str, asked: Sequence[Shown], answers: Sequence[Answer]) -> pd.DataFrame:
+        """Return a checked row for each answer of a part."""
+        return behaviour_asking.checked(asked, answers, partial(self._scores, part))
 
     def _scores(self, part: str, expects: Mapping[str, Any], answer: Answer) -> dict[str, float]:
         if part == FACTS:
@@ -164,7 +158,7 @@ class Work:
         task = self.task(part)
         return check(task.name, answer.raw, expects, task.schema)
 
-    def _reader(self, part: str, arm: str, pairs: int, seed: int, asked: Sequence[Shown]) -> Given:
+    def reader(self, part: str, arm: str, pairs: int, seed: int, asked: Sequence[Shown]) -> Given:
         """Return what answers: passages, instruction, demonstrations and adapter in place."""
         from ragft.arms.given import Given
 

@@ -9,12 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from ragft.evaluation.ratios import mean_ratio, quantile_ratio
+from ragft.evaluation.ratios import mean_ratio
 from ragft.evaluation.statistics import Difference, Interval
 from ragft.experiments import effects
-from ragft.experiments.behaviour_cells import TIMED_PART
 from ragft.experiments.behaviour_curves import examples_knowledge_over_behaviour, note_on_curves
 from ragft.experiments.behaviour_data import ALLOWED, BOTH, CONSTRAINED, DIRECT, LOOKALIKE
 from ragft.experiments.behaviour_rated import ALL, Behaved
@@ -32,7 +29,7 @@ def quantities(rows: pd.DataFrame, sizes: Profile) -> dict[str, Any]:
     ----------
     rows : pandas.DataFrame
         One checked answer a row: arm, part, condition, pairs, seed, question_id, cluster, the
-        scores of `evaluation.behaviours`, prompt_tokens and alone_ms.
+        scores of `evaluation.behaviours`, and prompt_tokens.
     sizes : Profile
 
     Returns
@@ -156,32 +153,7 @@ def both_minus_best_single(told: Behaved) -> Difference | None:
 
 def style_prompt_tokens_tuned_over_prompted(told: Behaved) -> Interval | None:
     """B3: prompt tokens of an answer, tuned over prompted."""
-    return _over(told, "style", "prompt_tokens", ("finetuned", "prompt"), mean_ratio)
-
-
-def latency_large_prompt_over_small_tuned(told: Behaved) -> Interval | None:
-    """L7: median time of an item asked alone, large few-shot prompt over short tuned prompt."""
-    arms = ("fewshot", "finetuned")
-    return _over(told, TIMED_PART, "alone_ms", arms, quantile_ratio)
-
-
-def prompt_tokens_large_prompt_over_small_tuned(told: Behaved) -> Interval | None:
-    """L7: the tokens of these prompts, which are what an item costs."""
-    return _over(told, TIMED_PART, "prompt_tokens", ("fewshot", "finetuned"), mean_ratio)
-
-
-def _over(
-    told: Behaved, part: str, column: str, arms: tuple[str, str], ratio: Callable[..., Interval]
-) -> Interval | None:
-    """Return a column of one arm over that of another, seeds averaged, paired by question."""
-    sides = [told.rated(arm, part) for arm in arms]
-    if any(side.empty or side[column].isna().all() for side in sides):
-        return None
-    one, two = (side.groupby("question_id")[column].mean() for side in sides)
-    names = one.index.intersection(two.index)
-    options = {"level": told.sizes.level, "n_boot": told.sizes.n_boot}
-    found = ratio(one[names], two[names], clusters=names, **options)
-    return None if np.isnan(found.low) else found
+    return told.over("style", "prompt_tokens", ("finetuned", "prompt"), mean_ratio)
 
 
 def _note_on_prompt(part: str) -> Callable[[Behaved], str]:
@@ -203,13 +175,6 @@ def _note_on_refusals(told: Behaved) -> str:
     return "" if rate >= 5 else f"the prompted model refuses {rate:.1f} % of what is forbidden"
 
 
-def _note_on_accuracy(told: Behaved) -> str:
-    one, two = (
-        100 * told.rated(arm, TIMED_PART)["passed"].mean() for arm in ("fewshot", "finetuned")
-    )
-    return f"not at equal accuracy: {one:.1f} % against {two:.1f} %; one and the same small model"
-
-
 NOTES: dict[str, Callable[[Behaved], str]] = {
     "valid_output_tuned_minus_prompted": _note_on_prompt("json"),
     "valid_record_tuned_minus_prompted": _note_on_prompt("record"),
@@ -217,7 +182,6 @@ NOTES: dict[str, Callable[[Behaved], str]] = {
     "style_tuned_minus_prompted": _note_on_prompt("style"),
     "refusals_tuned_minus_prompted": _note_on_refusals,
     "taxonomy_tuned_minus_prompted": _note_on_prompt("taxonomy"),
-    "latency_large_prompt_over_small_tuned": _note_on_accuracy,
     "examples_knowledge_over_behaviour": note_on_curves,
 }
 SHARES: dict[str, Callable[[Behaved], Interval | None]] = {
@@ -246,8 +210,6 @@ RATIOS: dict[str, Callable[[Behaved], Interval | None]] = {
     effect.__name__: effect
     for effect in (
         style_prompt_tokens_tuned_over_prompted,
-        latency_large_prompt_over_small_tuned,
-        prompt_tokens_large_prompt_over_small_tuned,
         examples_knowledge_over_behaviour,
     )
 }

@@ -5,7 +5,8 @@ Which effects there are is decided in `behaviour_effects` and `behaviour_curves`
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -60,3 +61,19 @@ class Behaved:
         if one.empty or two.empty:
             return None
         return effects.difference(one, two, score, self.sizes)
+
+    def over(
+        self, part: str, column: str, arms: tuple[str, str], ratio: Callable[..., Interval]
+    ) -> Interval | None:
+        """Return a column of one arm over that of another; None without one of them.
+
+        Seeds are averaged, and paired by question; `ratio` is of `evaluation.ratios`.
+        """
+        sides = [self.rated(arm, part) for arm in arms]
+        if any(side.empty or side[column].isna().all() for side in sides):
+            return None
+        one, two = (side.groupby("question_id")[column].mean() for side in sides)
+        names = one.index.intersection(two.index)
+        options = {"level": self.sizes.level, "n_boot": self.sizes.n_boot}
+        found = ratio(one[names], two[names], clusters=names, **options)
+        return None if math.isnan(found.low) else found

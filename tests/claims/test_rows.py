@@ -32,7 +32,12 @@ HALLUCINATION = {
 }
 
 
-LATENCY = {"06_latency": "L1 L2 L4 L6", "06_throughput": "L3", "06_caching": "L8"}
+LATENCY = {
+    "06_latency": "L1 L2 L4 L6",
+    "06_throughput": "L3",
+    "06_caching": "L8",
+    "06_filing": "L7",
+}
 GPU = {"gpu_memory": "L5", "gpu_training": "T1 T2 T10"}
 RETRIEVAL = {
     "02_collections": "R1 R2",
@@ -41,7 +46,7 @@ RETRIEVAL = {
     "02_answers": "R5 R7",
     "02_domains": "R4",
 }
-BEHAVIOUR = {"08_behaviour": "L7 T9 B1 B2 B3 B4 B5 B6"}
+BEHAVIOUR = {"08_behaviour": "T9 B1 B2 B3 B4 B5 B6"}
 FINETUNING = {
     "03_forgetting": "T3 T4 P5",
     "03_knowledge": "H2 H5 H8 T7 P1 P2 P11 P13",

@@ -2,7 +2,6 @@
 
 import math
 
-import numpy as np
 import pandas as pd
 import pytest
 
@@ -23,7 +22,7 @@ def rows(part, arm, passed, *, pairs=0, condition="asked", seed=0, **more):
     frame = pd.DataFrame({"question_id": names, "passed": passed})
     frame = frame.assign(**{name: math.nan for name in SCORES if name != "passed"})
     frame = frame.assign(part=part, arm=arm, pairs=pairs, condition=condition, seed=seed)
-    frame = frame.assign(cluster=frame["question_id"], prompt_tokens=100.0, alone_ms=math.nan)
+    frame = frame.assign(cluster=frame["question_id"], prompt_tokens=100.0)
     return frame.assign(fits=frame["passed"], right=frame["passed"]).assign(**more)
 
 
@@ -111,19 +110,14 @@ def test_refusals_are_averaged_over_disguises_and_over_refusals_stand_apart():
     assert "refuses 0.0 % of what is forbidden" in found["refusals_tuned_minus_prompted"]["note"]
 
 
-def test_the_taxonomy_is_timed_question_by_question():
-    ms = np.arange(12.0)
+def test_the_taxonomy_is_held_against_both_prompts():
     found = told(
         rows("taxonomy", "prompt", [0] * 12),
-        rows("taxonomy", "fewshot", [0] * 12, alone_ms=80 + 4 * ms, prompt_tokens=900.0),
-        rows("taxonomy", "finetuned", [1] * 12, pairs=9, alone_ms=20 + ms, prompt_tokens=45.0),
+        rows("taxonomy", "fewshot", [1] * 6 + [0] * 6),
+        rows("taxonomy", "finetuned", [1] * 12, pairs=9),
     )
     assert mean(found, "taxonomy_tuned_minus_prompted") == 1
-    assert mean(found, "taxonomy_tuned_minus_fewshot") == 1
-    one = found["latency_large_prompt_over_small_tuned"]
-    assert (one["mean"], one["low"], one["high"]) == (4, 4, 4)
-    assert one["note"].startswith("not at equal accuracy: 0.0 % against 100.0 %")
-    assert mean(found, "prompt_tokens_large_prompt_over_small_tuned") == pytest.approx(20)
+    assert mean(found, "taxonomy_tuned_minus_fewshot") == pytest.approx(0.5)
 
 
 def test_both_is_measured_against_the_better_one_alone():

@@ -18,3 +18,5 @@ def test_latency_curves(given, tmp_path):
     assert {row["arm"] for row in record["results"]["summary"]} == set(ARMS)
     assert set(record["results"]["quantities"]) >= {"latency_rag_over_finetuned"}
     assert (tmp_path / "figures" / "data" / "06_caching.json").exists()
+    record = json.loads((tmp_path / "figures" / "data" / "06_filing.json").read_text())
+    assert set(record["results"]["quantities"]) >= {"latency_large_prompt_over_small_tuned"}

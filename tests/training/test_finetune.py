@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 from ragft import models
+from ragft.files import MANIFEST
 from ragft.generation.local import LocalModel
 from ragft.training import finetune as module
 from ragft.training import trainer
@@ -139,6 +140,10 @@ def test_an_adapter_for_another_base_or_a_damaged_one_is_refused(other_model, tu
     with pytest.raises(RagftError, match=r"adapter_model\.safetensors"):
         models.read_card(copy)
     (copy / models.ADAPTER_CARD).unlink()
+    lost = rf"{models.ADAPTER_CARD}: is in the manifest but missing; delete the folder {copy}"
+    with pytest.raises(RagftError, match=lost):
+        models.read_card(copy)
+    (copy / MANIFEST).unlink()
     with pytest.raises(RagftError, match="not an adapter made by ragft"):
         models.read_card(copy)
 
