@@ -274,7 +274,9 @@ def pretrained(folder: Path, tell: Tell, seconds: float | None = None) -> Any:
         made = pretrain.pretrain(
             folder, recipe, checkpoint_every=1, device="cpu", stop_after=seconds, compiled=False
         )
-    return None if seconds is not None else models.weights_hash(made)
+    if seconds is not None:
+        return None
+    return models.weights_hash(made), (made / "tokenizer.json").read_text(encoding="utf-8")
 
 
 def begun_pretraining(folder: Path) -> None:

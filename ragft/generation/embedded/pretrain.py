@@ -251,16 +251,20 @@ def _claim(out: Path, recipe: Recipe) -> None:
 
 
 def _tokenizer(out: Path, recipe: Recipe) -> Tokenizer:
-    path = out / "tokenizer.json"
-    if not path.exists() and recipe.start:
-        shutil.copyfile(models.locate(recipe.start) / "tokenizer.json", path)
-    if not path.exists():
+    """Return the tokenizer of a run, made when it begins: that of its start, or a trained one."""
+
+    def build(folder: Path) -> None:
+        path = folder / "tokenizer.json"
+        if recipe.start:
+            shutil.copyfile(models.locate(recipe.start) / path.name, path)
+            return
         rng = random.Random(f"tokenizer-{recipe.seed}")
         drawn = (lessons.lesson(rng, 1.0) for _ in range(6000))
-        trained = tokens.train_tokenizer("".join(t for t, _ in lesson) for lesson in drawn)
-        trained.save(str(path) + ".part")
-        os.replace(str(path) + ".part", path)
-    return Tokenizer.from_file(str(path))
+        tokens.train_tokenizer("".join(t for t, _ in lesson) for lesson in drawn).save(str(path))
+
+    # sealed: a turned bit in it would give a model other words, in silence
+    folder = files.build_once(out / "tokenizer", out / ".tokenizer.lock", build)
+    return Tokenizer.from_file(str(files.check_folder(folder) / "tokenizer.json"))
 
 
 def _state_tensors(model, optimisers: list[torch.optim.Optimizer]) -> dict[str, torch.Tensor]:
@@ -381,7 +385,7 @@ def export(out: str | Path, folder: str | Path | None = None) -> Path:
     model = build(recipe)
     _restore(out, model, _optimisers(model, recipe))
     model.half().save_pretrained(folder)
-    tokens.save_tokenizer(Tokenizer.from_file(str(out / "tokenizer.json")), folder)
+    tokens.save_tokenizer(_tokenizer(out, recipe), folder)
     return folder
 
 
