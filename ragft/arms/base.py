@@ -7,6 +7,7 @@ says which; nothing here knows how answers are judged.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Generator, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Protocol
@@ -204,19 +205,24 @@ class ModelArm:
 
     def _fitting(self, question: Question, hits: list[Hit]) -> list[Hit]:
         """Drop the worst hits until the prompt fits; count them, so that it is not silent."""
+        if not hits or self._fits(question, hits):
+            return hits
+        # halved, not one by one: a server counts the tokens of every prompt that is tried
+        kept = bisect_left(
+            range(len(hits) - 1), True, key=lambda last: not self._fits(question, hits[: last + 1])
+        )
+        self.dropped += len(hits) - kept
+        return hits[:kept]
+
+    def _fits(self, question: Question, hits: Sequence[Hit]) -> bool:
         room = self.model.context_length - self.decoding.max_new_tokens
-        while hits:
-            text = self._prompt(question, self._shown(hits))
-            # A token is at least one byte, so short prompts need no tokenising.
-            if len(text.encode()) < room:
-                break
-            # A server that does not count says itself what is too long; nothing is cut in silence.
-            length = self.model.count_tokens(text)
-            if length is None or length <= room:
-                break
-            hits = hits[:-1]
-            self.dropped += 1
-        return hits
+        text = self._prompt(question, self._shown(hits))
+        # A token is at least one byte, so short prompts need no tokenising.
+        if len(text.encode()) < room:
+            return True
+        # A server that does not count says itself what is too long; nothing is cut in silence.
+        length = self.model.count_tokens(text)
+        return length is None or length <= room
 
 
 def _answer(

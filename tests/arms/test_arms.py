@@ -1,7 +1,10 @@
+import math
 from dataclasses import replace
 from datetime import date
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ragft import models, prompts
 from ragft.arms.base import Decoding
@@ -186,14 +189,21 @@ def test_the_prior_needs_facts():
         Prior().prepare(Corpus(DOCUMENTS))
 
 
-def test_passages_that_do_not_fit_are_dropped_and_counted():
-    model = Parrot()
-    model.context_length = 48 + 30
-    long = [Document(f"d{n}", "Tarmo " + "word " * 20, valid_from=OLD) for n in range(3)]
-    arm = Given(model, {"q1": chunk(long, strategy="whole")})
+LONG = chunk([Document(f"d{n}", "Tarmo " + "word " * 20) for n in range(9)], strategy="whole")
+
+
+@given(st.integers(0, 9), st.integers(0, 320))
+def test_as_many_passages_are_shown_as_fit_and_few_prompts_are_counted(count, room):
+    model, counted = Parrot(), []
+    model.count_tokens = lambda text: counted.append(text) or len(text.split())
+    arm = Given(model, {"q1": LONG[:count]})
+    model.context_length = arm.decoding.max_new_tokens + room
+    words = [len(arm._prompt(ASKED, LONG[:shown]).split()) for shown in range(count + 1)]
+    most = max((shown for shown in range(1, count + 1) if words[shown] <= room), default=0)
     (answer,) = arm.answer([ASKED])
-    assert arm.dropped == 2 + 0 or arm.dropped == 3
-    assert len(answer.hits) == 3 - arm.dropped
+    assert [hit.passage for hit in answer.hits] == list(LONG[:most])
+    assert arm.dropped == count - most
+    assert len(counted) <= 1 + math.ceil(math.log2(max(1, count)))
 
 
 def test_passages_in_letters_of_several_bytes_are_measured_in_tokens(roomy_model):
