@@ -963,3 +963,13 @@ TWO_HOPS: tuple[TwoHop, ...] = (
         ),
     ),
 )
+
+BRIDGES = {
+    "ceo": "person",
+    "supplier": "company",
+    "maker": "company",
+    "employer": "company",
+    "mentor": "person",
+    "approver": "person",
+}
+"""Relations whose value is itself a subject of the world, so that two-hop questions exist."""

@@ -2,7 +2,7 @@
 
 Everything about subject number i is a pure function of the world's settings and i,
 so a world of millions of facts needs no memory until it is iterated over. Names and
-values come from `lexicon`, wordings from `relations`.
+values come from `lexicon`, wordings from `relations`; questions are put in `world_questions`.
 """
 
 from __future__ import annotations
@@ -15,18 +15,9 @@ from functools import lru_cache
 
 from ragft.corpora.corpus import Corpus
 from ragft.corpora.lexicon import SPLITS, draw, draw_unit, permuted, subject_name, value_of
-from ragft.corpora.relations import BY_NAME, KINDS, RELATIONS, TWO_HOPS, Relation
-from ragft.types import DatedAnswer, Document, Fact, Question, RagftError
-
-BRIDGES = {
-    "ceo": "person",
-    "supplier": "company",
-    "maker": "company",
-    "employer": "company",
-    "mentor": "person",
-    "approver": "person",
-}
-"""Relations whose value is itself a subject of the world, so that two-hop questions exist."""
+from ragft.corpora.relations import BRIDGES, BY_NAME, KINDS, RELATIONS, Relation
+from ragft.corpora.world_questions import KINDS_ASKED
+from ragft.types import Document, Fact, Question, RagftError
 
 STRATA = ((0.1, "head"), (0.4, "middle"), (1.0, "tail"))
 """Popularity: the first tenth of the subjects, the next three tenths, the rest."""
@@ -176,19 +167,13 @@ class World:
         list of Question
             At most `n`, in an order drawn from `seed`; fewer where the world has fewer.
         """
-        makers = {
-            "one_hop": _one_hop,
-            "changed": _one_hop,
-            "two_hop": _two_hop,
-            "unanswerable": _unanswerable,
-        }
-        if kind not in makers:
-            raise RagftError(f"questions kind={kind!r}: choose one of {', '.join(makers)}")
+        if kind not in KINDS_ASKED:
+            raise RagftError(f"questions kind={kind!r}: choose one of {', '.join(KINDS_ASKED)}")
         order = random.Random(f"questions-{self.seed}-{seed}")
         found: list[Question] = []
         for number in range(self.subjects):
             index = permuted(number, self.subjects, draw("questions", self.seed, seed))
-            asked = makers[kind](self, self.subject(index), day, wording, order)
+            asked = KINDS_ASKED[kind](self, self.subject(index), day, wording, order)
             found += [q for q in asked if kind != "changed" or q.former_answers(day)]
             if len(found) >= n:
                 break
@@ -323,92 +308,3 @@ def _build_subject(world: World, index: int) -> Subject:
 
 def _date(world: World, number: int | None) -> date | None:
     return None if number is None else world.day(number)
-
-
-def _word(texts: tuple[str, ...], wording: str | int, order: random.Random) -> str:
-    return texts[wording] if isinstance(wording, int) else order.choice(texts)
-
-
-def _texts(relation: Relation, wording: str | int) -> tuple[str, ...]:
-    return (
-        relation.questions if isinstance(wording, int) else relation.wordings("questions", wording)
-    )
-
-
-def _dated(facts: list[Fact]) -> tuple[DatedAnswer, ...]:
-    return tuple(DatedAnswer(f.value, f.valid_from, f.valid_to, f.documents) for f in facts)
-
-
-def _one_hop(
-    world: World, subject: Subject, day: date, wording: str | int, order: random.Random
-) -> Iterator[Question]:
-    for name in dict.fromkeys(f.relation for f in subject.facts):
-        versions = [f for f in subject.facts if f.relation == name]
-        now = [f for f in versions if f.holds_on(day)]
-        if not now:
-            continue
-        text = _word(_texts(BY_NAME[name], wording), wording, order).format(s=subject.name)
-        yield Question(
-            f"{subject.source}/{name}", text, _dated(versions), day, subject.name, name,
-            supporting=_on_day(now, subject, day), cluster=subject.source,
-            metadata={"stratum": subject.stratum, "category": BY_NAME[name].category},
-        )  # fmt: skip
-
-
-def _on_day(facts: list[Fact], subject: Subject, day: date) -> tuple[str, ...]:
-    """Return the documents in force on `day` that state one of the facts."""
-    stating = {document for fact in facts for document in fact.documents}
-    return tuple(d.id for d in subject.documents if d.id in stating and d.holds_on(day))
-
-
-def _unanswerable(
-    world: World, subject: Subject, day: date, wording: str | int, order: random.Random
-) -> Iterator[Question]:
-    stated = {f.relation for f in subject.facts}
-    missing = [r for r in world.relations_of(subject.kind) if r.name not in stated]
-    if not missing or not any(f.holds_on(day) for f in subject.facts):
-        return
-    relation = order.choice(missing)
-    text = _word(_texts(relation, wording), wording, order).format(s=subject.name)
-    yield Question(
-        f"{subject.source}/{relation.name}?", text, (), day, subject.name, relation.name,
-        kind="unanswerable", answerable=False, cluster=subject.source,
-        metadata={"stratum": subject.stratum, "category": relation.category},
-    )  # fmt: skip
-
-
-def _two_hop(
-    world: World, subject: Subject, day: date, wording: str | int, order: random.Random
-) -> Iterator[Question]:
-    for hop in TWO_HOPS:
-        for first in (f for f in subject.facts if f.relation == hop.first and f.holds_on(day)):
-            target = _subject_named(world, first.value, BRIDGES[hop.first])
-            seconds = [f for f in target.facts if f.relation == hop.second] if target else []
-            now = [f for f in seconds if f.holds_on(day)]
-            if not now:
-                continue
-            number = (
-                wording
-                if isinstance(wording, int)
-                else {"training": 0, "held_out": 2}.get(
-                    wording, order.randrange(len(hop.questions))
-                )
-            )
-            support = _on_day([first], subject, day) + _on_day(now, target, day)
-            yield Question(
-                f"{subject.source}/{hop.name}", hop.questions[number].format(s=subject.name),
-                _dated(seconds), day, subject.name, hop.name, kind="two_hop",
-                supporting=tuple(dict.fromkeys(support)), cluster=subject.source,
-                metadata={"stratum": subject.stratum, "bridge": first.value},
-            )  # fmt: skip
-
-
-def _subject_named(world: World, name: str, kind: str) -> Subject | None:
-    index = _names(world, kind).get(name)
-    return None if index is None else world.subject(index)
-
-
-@lru_cache(maxsize=8)
-def _names(world: World, kind: str) -> dict[str, int]:
-    """Map names of one kind to subject numbers; only two-hop questions need it."""
-    return {world.name_of(i): i for i in range(KINDS.index(kind), world.subjects, 4)}

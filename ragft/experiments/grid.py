@@ -6,7 +6,7 @@ that a grid whose cells are all cached loads none of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ragft import models
 from ragft.corpora.corpus import Corpus
 from ragft.experiments.embedder import embedder_of, vector_dtype
+from ragft.experiments.grid_arms import BUILDERS
 from ragft.experiments.tasks import Task
 from ragft.profiles import Profile
 from ragft.records import Records, content_key, sha256_json
@@ -218,7 +219,7 @@ class Grid:
 
     def build(self, arm: str, seed: int) -> Arm:
         """Return an arm, not prepared yet."""
-        return _BUILDERS[arm](self, seed)
+        return BUILDERS[arm](self, seed)
 
     def prepare(self, arm: Arm) -> RefreshCost:
         """Prepare an arm: index what it searches, train it on what it is to learn."""
@@ -300,79 +301,3 @@ def _leakage(examples: Sequence[Example], asked: Sequence[Question]) -> dict[str
         "questions": len({question for _, question in found.normalised}),
         "subjects": len(found.subjects),
     }
-
-
-def _prompt(grid: Grid, seed: int):
-    from ragft.arms.prompt import Prompt
-
-    return Prompt(**grid.decoding())
-
-
-def _fewshot(grid: Grid, seed: int):
-    from ragft.arms.fewshot import Fewshot
-
-    answered = [q for q in grid.task.others if q.answerable][: grid.sizes.shots]
-    shots = [(q.text, q.answers_on(q.asked_on)[0]) for q in answered]
-    return Fewshot(shots=shots, **grid.decoding())
-
-
-def _rag(grid: Grid, seed: int):
-    from ragft.arms.rag import RAG
-
-    return RAG(**grid.retrieving())
-
-
-def _finetuned(grid: Grid, seed: int):
-    from ragft.arms.finetuned import FineTuned
-
-    return FineTuned(training=grid.training(seed), **grid.decoding())
-
-
-def _finetuned_rag(grid: Grid, seed: int):
-    from ragft.arms.finetuned_rag import FineTunedRAG
-
-    return FineTunedRAG(training=grid.training(seed), **grid.retrieving())
-
-
-def _raft(grid: Grid, seed: int):
-    from ragft.arms.raft import Raft
-
-    return Raft(training=grid.reading_training(seed), **grid.retrieving())
-
-
-def _oracle(grid: Grid, seed: int):
-    from ragft.arms.oracle import Oracle
-
-    return Oracle(**grid.decoding())
-
-
-def _oracle_raft(grid: Grid, seed: int):
-    oracle = _oracle(grid, seed)
-    oracle.adapter = grid.prepared("raft", seed).adapter
-    return oracle
-
-
-def _prior(grid: Grid, seed: int):
-    from ragft.arms.prior import Prior
-
-    return Prior()
-
-
-def _placebo(grid: Grid, seed: int):
-    from ragft.arms.placebo import Placebo
-
-    return Placebo(training=grid.training(seed), **grid.decoding())
-
-
-_BUILDERS: dict[str, Callable] = {
-    "prompt": _prompt,
-    "fewshot": _fewshot,
-    "rag": _rag,
-    "finetuned": _finetuned,
-    "finetuned_rag": _finetuned_rag,
-    "raft": _raft,
-    "oracle": _oracle,
-    "oracle_raft": _oracle_raft,
-    "prior": _prior,
-    "placebo": _placebo,
-}

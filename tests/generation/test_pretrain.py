@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from ragft.generation.embedded import lessons, pretrain, tokens
-from ragft.generation.embedded.pretrain import Recipe, _pieces
+from ragft.generation.embedded.pretrain import Recipe
+from ragft.generation.embedded.probing import _pieces
 from ragft.generation.local import LocalModel
 from ragft.types import RagftError
 

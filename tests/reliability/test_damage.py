@@ -140,6 +140,7 @@ WRITTEN_BY = {
     "corpora/questions.py": "corpus",
     "corpora/releases.py": "releases",
     "generation/embedded/pretrain.py": "pretraining",
+    "generation/embedded/states.py": "pretraining",
     "generation/embedded/tokens.py": "pretraining",
     "generation/unfinished.py": "replies",
     "plotting/style.py": "pictures",

@@ -20,6 +20,7 @@ from ragft import prompts
 from ragft.corpora.lexicon import subject_name, value_of, words
 from ragft.corpora.relations import KINDS, RELATIONS
 from ragft.corpora.world import Subject, World
+from ragft.corpora.world_questions import KINDS_ASKED
 from ragft.generation.embedded import signatures
 from ragft.types import UNKNOWN, Document, Passage, Question
 
@@ -126,10 +127,7 @@ def _context(rng: random.Random, world: World, at: Level) -> tuple[list[Subject]
 
 def _asked(rng: random.Random, world: World, subject: Subject, kind: str) -> Question | None:
     """Return one question about a subject as of the world's day 0, or None."""
-    from ragft.corpora import world as makers
-
-    make = {"one_hop": makers._one_hop, "unanswerable": makers._unanswerable}[kind]
-    options = list(make(world, subject, world.start, "training", rng))
+    options = list(KINDS_ASKED[kind](world, subject, world.start, "training", rng))
     return rng.choice(options) if options else None
 
 

@@ -2,14 +2,12 @@
 
 The recipe: Muon for the matrices, AdamW for the rest, citations before values, rows
 that grow from one passage to six, a linear decay at the end. What is taught lives in
-`lessons`.
+`lessons`, what a checkpoint holds in `states`.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 import random
 import shutil
 import time
@@ -21,7 +19,7 @@ from tokenizers import Tokenizer
 from torch.nn import functional
 
 from ragft import files, models
-from ragft.generation.embedded import lessons, tokens
+from ragft.generation.embedded import lessons, probing, states, tokens
 from ragft.runtime import device_of
 from ragft.types import RagftError
 
@@ -206,7 +204,7 @@ def pretrain(
     tokenizer = _tokenizer(out, recipe)
     model = _begin(recipe).to(device)
     optimisers = _optimisers(model, recipe)
-    start = _restore(out, model, optimisers)
+    start = states.restore(out, model, optimisers)
     step_loss = torch.compile(_loss, dynamic=False) if compiled else _loss
     plan = Lessons(recipe, tokenizer, start)
     loader = torch.utils.data.DataLoader(
@@ -233,12 +231,14 @@ def pretrain(
             _log(out, step=step, tokens=done[1], loss=float(loss.detach()), rows=ids.shape[1])
         stopping = stop_after is not None and time.perf_counter() - began > stop_after
         if stopping or (step + 1) % checkpoint_every == 0:
-            _save(out, model, optimisers, done)
+            states.save(out, model, optimisers, done)
         if (step + 1) % (5 * checkpoint_every) == 0:
-            _log(out, step=step, tokens=done[1], **probe(model, tokenizer, recipe, done[1]))
+            _log(out, step=step, tokens=done[1], **probing.probe(model, tokenizer, recipe, done[1]))
         if stopping:
             return out / "state"
-    _save(out, model, optimisers, (plan.plan[-1][0] + 1 if plan.plan else start[0], recipe.tokens))
+    states.save(
+        out, model, optimisers, (plan.plan[-1][0] + 1 if plan.plan else start[0], recipe.tokens)
+    )
     return export(out)
 
 
@@ -267,112 +267,9 @@ def _tokenizer(out: Path, recipe: Recipe) -> Tokenizer:
     return Tokenizer.from_file(str(files.check_folder(folder) / "tokenizer.json"))
 
 
-def _state_tensors(model, optimisers: list[torch.optim.Optimizer]) -> dict[str, torch.Tensor]:
-    """Flatten weights and optimiser state into named tensors (safetensors, no pickle)."""
-    found = {f"model.{n}": p.detach() for n, p in model.named_parameters()}
-    for k, optimiser in enumerate(optimisers):
-        for index, state in optimiser.state_dict()["state"].items():
-            for name, value in state.items():
-                found[f"optimiser.{k}.{index}.{name}"] = torch.as_tensor(value)
-    return {name: value.contiguous().cpu() for name, value in found.items()}
-
-
-def _save(out: Path, model, optimisers: list, position: tuple[int, int]) -> None:
-    from safetensors.torch import save_file
-
-    meta = {"step": str(position[0]), "tokens": str(position[1])}
-    tensors = _state_tensors(model, optimisers)
-    meta["sha256"] = _seal(tensors, meta)
-    save_file(tensors, out / "state.part", metadata=meta)
-    os.replace(out / "state.part", out / "state.safetensors")
-
-
-def _seal(tensors: dict[str, torch.Tensor], meta: dict[str, str]) -> str:
-    """Return the hash of a checkpoint: safetensors itself does not notice a turned bit."""
-    total = hashlib.sha256(f"{meta['step']} {meta['tokens']}".encode())
-    for name in sorted(tensors):
-        total.update(f"{name} {tuple(tensors[name].shape)} {tensors[name].dtype}".encode())
-        total.update(tensors[name].reshape(-1).view(torch.uint8).numpy())
-    return total.hexdigest()
-
-
-def _restore(out: Path, model, optimisers: list) -> tuple[int, int]:
-    """Load the last checkpoint into model and optimisers; return (step, tokens seen)."""
-    path = out / "state.safetensors"
-    if not path.exists():
-        return 0, 0
-    position, tensors = _read_state(path)
-    parameters = dict(model.named_parameters())
-    states: list[dict[int, dict[str, torch.Tensor]]] = [{} for _ in optimisers]
-    for name, tensor in tensors.items():
-        kind, rest = name.split(".", 1)
-        if kind == "model":
-            parameters[rest].data.copy_(tensor)
-        else:
-            k, index, field = rest.split(".", 2)
-            states[int(k)].setdefault(int(index), {})[field] = tensor
-    for optimiser, state in zip(optimisers, states, strict=True):
-        optimiser.load_state_dict({**optimiser.state_dict(), "state": state})
-    return position
-
-
-def _read_state(path: Path) -> tuple[tuple[int, int], dict[str, torch.Tensor]]:
-    """Read a checkpoint; refuse one that is not what was written."""
-    from safetensors import safe_open
-
-    try:
-        with safe_open(path, "pt") as stored:
-            meta = stored.metadata()
-            tensors = {name: stored.get_tensor(name) for name in stored.keys()}
-        position, whole = (int(meta["step"]), int(meta["tokens"])), meta["sha256"]
-    except Exception as error:  # whatever a damaged file leads safetensors to
-        raise RagftError(f"{path}: cannot be read ({error}); delete it to begin again") from error
-    if _seal(tensors, meta) != whole:
-        raise RagftError(f"{path}: is not the file that was written; delete it to begin again")
-    return position, tensors
-
-
 def _log(out: Path, **entry: object) -> None:
     with (out / "log.jsonl").open("a") as log:
         log.write(json.dumps(entry) + "\n")
-
-
-@torch.inference_mode()
-def probe(model, tokenizer: Tokenizer, recipe: Recipe, seen: int) -> dict[str, float]:
-    """Measure, per kind of lesson, the share of taught pieces that greedy choice would say.
-
-    Every token is judged given the right ones before it, on fresh lessons of the mix:
-    quick to compute, for watching a run. Scores to quote come from `evaluate`.
-    """
-    scores = {}
-    length, count = recipe.phase(min(seen / recipe.tokens, 0.999))
-    at = lessons.level(1.0)
-    for make, _, _ in lessons.MIX:
-        ids, taught = tokens.batch(
-            tokenizer, lambda rng, make=make: make(rng, at), f"probe-{seen}", 8, max(length, 768)
-        )
-        device = next(model.parameters()).device
-        with torch.autocast(device.type, torch.bfloat16):
-            said = model(input_ids=torch.from_numpy(ids).to(device)).logits.argmax(-1).cpu()
-        right = said[:, :-1].numpy() == ids[:, 1:]
-        pieces = [
-            all_right
-            for row_right, row_taught in zip(right, taught[:, 1:], strict=True)
-            for all_right in _pieces(row_right, row_taught >= 1)
-        ]
-        scores[make.__name__] = round(sum(pieces) / max(1, len(pieces)), 3)
-    return scores
-
-
-def _pieces(right, taught) -> list[bool]:
-    """Return, for every run of taught tokens in a row, whether all of them are right."""
-    found: list[bool] = []
-    inside = False
-    for ok, mine in zip(right, taught, strict=True):
-        if mine:
-            found[len(found) - inside :] = [bool(ok) and (found[-1] if inside else True)]
-        inside = bool(mine)
-    return found
 
 
 def export(out: str | Path, folder: str | Path | None = None) -> Path:
@@ -383,7 +280,7 @@ def export(out: str | Path, folder: str | Path | None = None) -> Path:
     )
     folder = Path(folder) if folder else out / "model"
     model = build(recipe)
-    _restore(out, model, _optimisers(model, recipe))
+    states.restore(out, model, _optimisers(model, recipe))
     model.half().save_pretrained(folder)
     tokens.save_tokenizer(_tokenizer(out, recipe), folder)
     return folder
