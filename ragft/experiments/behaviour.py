@@ -30,7 +30,7 @@ from ragft.types import RagftError
 if TYPE_CHECKING:
     import pandas as pd
 
-FULL = (10, 30, 100, 300, 1000)
+FULL = (10, 30, 100, 300)
 """Numbers of pairs."""
 REDUCED = (10, 300)
 REDUCED_BEHAVIOURS = tuple(name for name in BEHAVIOURS if name != "record")

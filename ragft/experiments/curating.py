@@ -23,15 +23,15 @@ from ragft.types import RagftError
 if TYPE_CHECKING:
     import pandas as pd
 
-FULL = (100, 200, 1000)
+FULL = (50, 100, 500)
 """Numbers of examples."""
 REDUCED = (20, 200)
 """A number and ten times as many, which the ledger compares."""
 NOISE = (0.0, 0.1, 0.3, 0.5)
 """Shares of them that teach a wrong value."""
 REDUCED_NOISE = (0.0, 0.3)
-SHOWN = 1000
-"""Examples that each training is shown: 100 pass ten times, 1,000 once."""
+SHOWN = 500
+"""Examples that each training is shown: 50 pass ten times, 500 once."""
 FEWEST = 5
 """Examples of which a fifth is a whole one."""
 MEASURES = ("passed", "misread")
