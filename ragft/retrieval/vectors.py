@@ -124,12 +124,14 @@ class Vectors:
     def arrange(self, texts: Sequence[str]) -> None:
         """Make the vectors of these texts, one a passage and in their order, searchable."""
         rows, kind = self.rows(texts), chosen_kind(self.kind, len(texts), self.dimension)
+        identical = len(rows) == len(self) and (rows == np.arange(len(rows))).all()
         # Copying into the order of the passages frees what is gone, and makes exact search read
-        # only what it needs; not where that means reading files whole or building a graph again.
-        if not self.stay and ((kind == "exact" and not self.mapped) or len(self) > 2 * len(rows)):
+        # only what it needs; not where that means reading files whole or building a graph again,
+        # nor where one array is in order already.
+        copied = (kind == "exact" and not self.mapped) or len(self) > 2 * len(rows)
+        if copied and not self.stay and not (identical and len(self.blocks) == 1):
             self._compact(texts, rows)
         else:
-            identical = len(rows) == len(self) and (rows == np.arange(len(rows))).all()
             self._at = None if identical else rows
         self._approximate(kind, rows if self._at is not None else np.arange(len(rows)))
 
