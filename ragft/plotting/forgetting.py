@@ -168,7 +168,7 @@ def _rag(axes: Axes, row: dict[str, Any]) -> Name:
     style = look(RAG)
     _cross(axes, row, style.colour)
     axes.plot(row["x"], row["y"], style.marker, color=style.colour, ms=8.5, zorder=4)
-    return _name(row, style.label, "not trained", style.colour)
+    return _name(row, style.label, "new facts indexed", style.colour)
 
 
 def _name(row: dict[str, Any], bold: str, plain: str, colour: str) -> Name:
@@ -227,10 +227,11 @@ def _around(points: Iterable[np.ndarray], reach: float) -> list[tuple[float, ...
 def _better(axes: Axes, taken: np.ndarray) -> tuple[float, float, float, float]:
     """Draw the arrow to where it is better, in the corner with the least in it; return its box."""
     panel, point = axes.get_window_extent(), axes.figure.dpi / 72
-    wide, high = 62 * point, 34 * point
-    corners = [(panel.x0 + 10 * point, panel.y0 + 8 * point),
-               (panel.x1 - wide - 4 * point, panel.y0 + 8 * point),
-               (panel.x1 - wide - 4 * point, panel.y1 - high - 4 * point)]  # fmt: skip
+    wide, high = 62 * point, 27 * point
+    # of two that are free, the one where paths do not end: their names need the room
+    corners = [(panel.x1 - wide - 4 * point, panel.y1 - high - point),
+               (panel.x0 + 10 * point, panel.y0 + 8 * point),
+               (panel.x1 - wide - 4 * point, panel.y0 + 8 * point)]  # fmt: skip
     boxes = [(x, y, x + wide, y + high) for x, y in corners]
 
     def lies_there(box: tuple[float, float, float, float]) -> int:

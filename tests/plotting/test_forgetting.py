@@ -97,7 +97,7 @@ def test_retrieval_is_a_point_in_its_own_colour(figure):
 
 def test_names_axes_and_caption_are_written_and_nothing_overlaps(figure, texts, faults):
     shown = texts(figure)
-    assert {"All weights", "LoRA", "LoRA, rank 4", "Prefix tuning", "RAG", "not trained",
+    assert {"All weights", "LoRA", "LoRA, rank 4", "Prefix tuning", "RAG", "new facts indexed",
             "Before training", "rehearsed", "better"} <= set(shown)  # fmt: skip
     assert shown.count("LoRA") == shown.count("All weights") == shown.count("rehearsed") == 2
     assert {"new facts correct, %", "known facts correct,\npoints from the base"} <= set(shown)
