@@ -27,7 +27,7 @@ FULL = (50, 100, 500)
 """Numbers of examples."""
 REDUCED = (20, 200)
 """A number and ten times as many, which the ledger compares."""
-NOISE = (0.0, 0.1, 0.3, 0.5)
+NOISE = (0.0, 0.1, 0.3)
 """Shares of them that teach a wrong value."""
 REDUCED_NOISE = (0.0, 0.3)
 SHOWN = 500

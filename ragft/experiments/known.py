@@ -23,7 +23,7 @@ from ragft.types import RagftError
 if TYPE_CHECKING:
     import pandas as pd
 
-FULL = (0.0, 0.25, 0.5, 0.75, 1.0)
+FULL = (0.0, 0.5, 1.0)
 """Shares of unknown facts."""
 REDUCED = (0.0, 1.0)
 """All that the ledger reads."""
