@@ -180,6 +180,8 @@ def _span(axes: Axes, doses: pd.Series, *, log: bool) -> None:
     low, high = float(doses.min()), float(doses.max())
     if not log:
         axes.set_xlim(low, high if high > low else low + 1)
+        whole = (doses % 1 == 0).all() and high - low >= 1
+        axes.xaxis.get_major_locator().set_params(integer=bool(whole))
         return
     log_axis(axes, low, high, room=1.15)
     if high > low:

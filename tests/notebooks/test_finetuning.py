@@ -16,5 +16,6 @@ def test_finetuning(given, tmp_path):
         assert (tmp_path / "figures" / f"03_{name}.png").stat().st_size > 10_000
         record = json.loads((tmp_path / "figures" / "data" / f"03_{name}.json").read_text())
         told |= record["results"]["quantities"]
+    assert (tmp_path / "figures" / "03_rewording.png").exists()
     read = {"lora_minus_prefix", "several_wordings_minus_one", "membership_auc_above_half"}
     assert set(told) >= read | {"known_facts_unknown_minus_known_training"}

@@ -99,6 +99,13 @@ def test_a_dose_without_a_mean_is_a_gap_and_a_series_without_any_is_not_named(da
     assert "Fine-tuned" in texts(figure) and "Tuned to read + RAG" not in texts(figure)
 
 
+@pytest.mark.parametrize(("doses", "whole"), [((1, 2, 5), True), ((0.1, 0.2, 0.5), False)])
+def test_whole_doses_have_whole_ticks(doses, whole):
+    frame = errors().iloc[:3].assign(x=doses)
+    ticks = plotting.dose_response(frame, "Errors", "", *LABELS).axes[0].get_xticks()
+    assert (ticks % 1 == 0).all() == whole
+
+
 @pytest.mark.parametrize("log", [False, True])
 def test_a_single_dose_is_drawn(log, faults):
     frame = curves().query("x == 100")
