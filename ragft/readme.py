@@ -155,7 +155,7 @@ def _in_all(rows: Sequence[Row], folder: Path) -> str:
     days, models = sorted({m.date for m in found}), sorted({m.model for m in found})
     dated = " to ".join(dict.fromkeys((days[0], days[-1])))
     full = ", ".join(name[:2] for name in full_grids(folder.parent))
-    grids = f" Notebooks {full} on the full grid, the others on the reduced one." if full else ""
+    grids = f" Wholly on the full grid: notebooks {full}." if full else ""
     return f"{dated} · model {', '.join(models)} · {note}{grids}"
 
 
