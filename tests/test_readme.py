@@ -81,10 +81,7 @@ def test_the_ledger_is_made_from_a_folder_of_records_and_counts_what_is_open(tmp
     mark_full(tmp_path, "05_hallucination")
     mark_full(tmp_path, "04_freshness_drift")
     full = filled(text, tmp_path)
-    assert (
-        "not measured yet. Wholly on the full grid: notebooks 04, 05."
-        in full
-    )
+    assert "not measured yet. Wholly on the full grid: notebooks 04, 05." in full
     record.write_text(json.dumps(claims_record(0.05)))
     assert filled(text, tmp_path) != text, "a table that its records do not give is noticed"
 

@@ -25,13 +25,15 @@ if TYPE_CHECKING:
 
 FULL = (50, 100, 500)
 """Numbers of examples."""
-REDUCED = (20, 200)
+REDUCED = (10, 100)
 """A number and ten times as many, which the ledger compares."""
 NOISE = (0.0, 0.1, 0.3)
 """Shares of them that teach a wrong value."""
 REDUCED_NOISE = (0.0, 0.3)
 SHOWN = 500
 """Examples that each training is shown: 50 pass ten times, 500 once."""
+REDUCED_SIZE = {"asked": 50, "shown": 100}
+"""Questions, and examples shown."""
 FEWEST = 5
 """Examples of which a fifth is a whole one."""
 MEASURES = ("passed", "misread")

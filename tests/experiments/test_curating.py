@@ -13,7 +13,15 @@ from hypothesis import strategies as st
 from ragft.corpora.behaviours import behaviour_task
 from ragft.experiments import curating_cells
 from ragft.experiments.behaviour_prompts import shown
-from ragft.experiments.curating import FULL, NOISE, REDUCED, REDUCED_NOISE, SHOWN, curating
+from ragft.experiments.curating import (
+    FULL,
+    NOISE,
+    REDUCED,
+    REDUCED_NOISE,
+    REDUCED_SIZE,
+    SHOWN,
+    curating,
+)
 from ragft.experiments.curating_cells import FILTERED, NAME, RANDOM, Plan, Work, passes, spoilt
 from ragft.plotting import dose_response
 from ragft.profiles import profile
@@ -120,6 +128,7 @@ def test_keys_tell_apart_what_differs_and_nothing_else(work, monkeypatch):
 
 def test_both_grids_have_a_number_and_ten_times_as_many():
     assert all(any(10 * n in sizes for n in sizes) for sizes in (REDUCED, FULL))
+    assert FULL[-1] <= SHOWN and REDUCED[-1] <= REDUCED_SIZE["shown"]
     assert any(2 * n in FULL for n in FULL) and set(REDUCED_NOISE) < set(NOISE)
 
 
