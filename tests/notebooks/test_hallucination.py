@@ -35,6 +35,7 @@ def test_hallucination(hallucination):
     assert measured["rag", "gold", "accuracy"]["mean"] > measured["rag", "none", "accuracy"]["mean"]
 
 
+@pytest.mark.long
 def test_hallucination_of_a_model_that_knows_nothing(hallucination, given, tmp_path):
     from tests.conftest import save_tiny_model
 
