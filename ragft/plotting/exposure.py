@@ -65,7 +65,7 @@ def memorised(
     require(membership, COLUMNS)
     figure, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, 3.5))
     names = [(axes, _points(axes, rows)) for axes, rows in ((left, exposures), (right, membership))]
-    _reference(left, chance, "never seen")
+    _reference(left, chance, "never seen", at_end=True)
     if most is not None:
         _reference(left, most, "most that could be measured")
     top = max(float(exposures["high"].max()), chance, most or 0.0)
@@ -103,9 +103,11 @@ def _points(axes: Axes, frame: pd.DataFrame) -> list[Name]:
     return names
 
 
-def _reference(axes: Axes, value: float, text: str) -> None:
+def _reference(axes: Axes, value: float, text: str, *, at_end: bool = False) -> None:
+    """Draw a line across, named between the first two points, or the last two."""
     axes.axhline(value, color=REFERENCE, lw=0.9, ls=(0, (1, 2)), zorder=1)
+    between = max(0, len(axes.get_xticks()) - 2) + 0.5 if at_end else 0.5
     axes.annotate(
-        text, (0.01, value), xycoords=("axes fraction", "data"), xytext=(0, 2),
-        textcoords="offset points", color=GREY, fontsize=SMALL, path_effects=halo(),
+        text, (between, value), xytext=(0, 2), textcoords="offset points", ha="center",
+        color=GREY, fontsize=SMALL, path_effects=halo(),
     )  # fmt: skip

@@ -216,10 +216,9 @@ def save(figure: Figure, path: str | Path) -> Path:
 
 def caption(figure: Figure, text: str) -> None:
     """Write the caption below the picture: n, seeds, corpus, model, hardware."""
-    figure.supxlabel(
-        textwrap.fill(text, 138), x=0.008, ha="left", fontsize=SMALL, color=GREY,
-        parse_math=False,
-    )  # fmt: skip
+    held = "\N{NO-BREAK SPACE}%"  # a number and its % stay on one line
+    lines = textwrap.fill(text.replace(" %", held), 138).replace(held, " %")
+    figure.supxlabel(lines, x=0.008, ha="left", fontsize=SMALL, color=GREY, parse_math=False)
 
 
 def heading(figure: Figure, text: str) -> None:

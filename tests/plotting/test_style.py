@@ -48,6 +48,12 @@ def test_counts_are_a_range_only_where_they_differ(frames):
     assert style.counts(frame) == "n = 400 to 1,200 questions a point."
 
 
+def test_a_number_and_its_per_cent_stay_on_one_line_of_a_caption():
+    figure = mpl.figure.Figure()
+    style.caption(figure, "x" * 135 + " 95 % of all")
+    assert figure.get_supxlabel() == "x" * 135 + "\n95 % of all"
+
+
 def test_texts_are_broken_at_a_width_and_shortened_to_a_number_of_lines():
     text = "one two three four five six seven"
     assert style.wrap(text, 9, 8) == [text]
