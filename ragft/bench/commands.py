@@ -51,6 +51,12 @@ def _answering(options: argparse.Namespace) -> Rows:
     return answering(options.facts, options.repeats)
 
 
+def _batch(options: argparse.Namespace) -> Rows:
+    from ragft.bench.batch import batch
+
+    return batch(options.runs, options.repeats)
+
+
 def _training(options: argparse.Namespace) -> Rows:
     from ragft.bench.training import training
 
@@ -80,6 +86,11 @@ _BENCHMARKS: dict[str, tuple[Callable[[argparse.Namespace], Rows], str, dict[str
         _answering,
         "batches against one prompt at a time",
         {"facts": (100, "questions, one a fact")},
+    ),
+    "batch": (
+        _batch,
+        "two workers of a grid against one",
+        {"runs": (8, "of the grid")},
     ),
     "training": (
         _training,

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 FULL = (10, 30, 100, 300)
 """Numbers of pairs."""
-REDUCED = (10, 300)
+REDUCED = (10, 100)
 REDUCED_BEHAVIOURS = tuple(name for name in BEHAVIOURS if name != "record")
 """All that the ledger reads."""
 DISGUISED = "disguised"

@@ -7,8 +7,10 @@ import os
 import random
 import signal
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from subprocess import Popen
 
 import pytest
 
@@ -21,7 +23,7 @@ pytestmark = [
     pytest.mark.skipif(not Path("/proc").is_dir(), reason="processes are looked up in /proc"),
 ]
 KILLS = int(os.environ.get("RAGFT_KILLS", "12"))
-"""How many; a third of them hit the driver, a third a worker, a third a kernel."""
+"""How many."""
 STEPS = """
 import json, pathlib, time
 import ragft.files
@@ -56,30 +58,48 @@ def finished(out: Path) -> dict[str, str]:
     return {path.parent.name: path.read_text() for path in out.glob("*/*.done.json")}
 
 
+def killed(start: Callable[[], Popen], out: Path, kills: int, longest: float) -> list[str]:
+    """Run a batch to its end through kills at random moments; return what was hit.
+
+    Parameters
+    ----------
+    start : callable
+        Starts the batch, or goes on with it; it must outlast the kills.
+    out : Path
+        Its folder. What is finished there must stay as it is.
+    kills : int
+        A third of them hit the driver, a third a worker, a third a kernel.
+    longest : float
+        Seconds between two kills, at most.
+    """
+    rng, hit, kept = random.Random(0), [], {}
+    driver = start()
+    while driver.poll() is None or driver.returncode < 0:
+        if driver.poll() is not None:
+            driver = start()
+        time.sleep(rng.uniform(0.2, longest))
+        before = finished(out)
+        assert all(before[name] == record for name, record in kept.items())
+        kept = before
+        kind = ("driver", "worker", "kernel")[len(hit) % 3]
+        there = victims(driver.pid, kind) if len(hit) < kills else []
+        if there and driver.poll() is None:
+            with suppress(ProcessLookupError):
+                os.kill(rng.choice(there), signal.SIGKILL)
+                hit.append(kind)
+    assert driver.returncode == 0 and len(hit) == kills, hit
+    assert {name: finished(out)[name] for name in kept} == kept
+    return hit
+
+
 def test_kills_at_random_moments_lose_nothing_and_repeat_nothing(
     make_notebook, make_grid, tmp_path
 ):
     make_notebook(CELL, "step = 1", "step = 2", STEPS, name="00_a")
     ways = ["x" * n for n in range(1, KILLS + 4)]  # more than the kills can last
     make_grid(f"notebooks: 00_a\nparameters: {{way: {ways}}}")
-    out, rng, hit, kept = tmp_path / "out", random.Random(0), [], {}
-    options = ("--jobs", "2", "--retries", str(KILLS))
-    driver = batch(tmp_path, *options)
-    while driver.poll() is None or driver.returncode < 0:
-        if driver.poll() is not None:
-            driver = batch(tmp_path, *options)
-        time.sleep(rng.uniform(0.2, 3.0))
-        before = finished(out)
-        assert all(before[name] == record for name, record in kept.items())
-        kept = before
-        kind = ("driver", "worker", "kernel")[len(hit) % 3]
-        there = victims(driver.pid, kind) if len(hit) < KILLS else []
-        if there and driver.poll() is None:
-            with suppress(ProcessLookupError):
-                os.kill(rng.choice(there), signal.SIGKILL)
-                hit.append(kind)
-    assert driver.returncode == 0 and len(hit) == KILLS, hit
-    assert {name: finished(out)[name] for name in kept} == kept
+    out, options = tmp_path / "out", ("--jobs", "2", "--retries", str(KILLS))
+    killed(lambda: batch(tmp_path, *options), out, KILLS, 3.0)
     runs = read_runs(out)
     assert [(r["parameters"]["way"], r["status"]) for r in runs] == [(w, "finished") for w in ways]
     shares = [r["metrics"] for r in runs]

@@ -93,11 +93,12 @@ def test_a_worker_that_cannot_start_is_a_failure_with_its_log(tmp_path, monkeypa
     workers.close()
 
 
-def batch(tmp_path: Path, *options: str) -> subprocess.Popen:
+def batch(tmp_path: Path, *options: str, notebooks: Path | None = None) -> subprocess.Popen:
     """Start `ragft batch` as a process of its own."""
     command = ["batch", tmp_path / "grid.yaml", "--out", tmp_path / "out", *options]
+    command += ["--notebooks", notebooks or tmp_path]
     return subprocess.Popen(
-        [sys.executable, "-m", "ragft", *map(str, command), "--notebooks", str(tmp_path)],
+        [sys.executable, "-m", "ragft", *map(str, command)],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
