@@ -13,18 +13,12 @@ import pytest
 ARGUMENTS = ["--profile", "smoke", "--seeds", "0", "1", "--facts", "4", "--json"]
 
 
-def command(model, out):
-    return [
-        sys.executable,
-        "-m",
-        "ragft",
-        "compare",
-        *ARGUMENTS,
-        "--model",
-        model,
-        "--out",
-        str(out),
-    ]
+FEWER = ("--arms", "prompt", "rag", "finetuned")
+
+
+def command(model, out, options):
+    told = [*ARGUMENTS, *options, "--model", model, "--out", str(out)]
+    return [sys.executable, "-m", "ragft", "compare", *told]
 
 
 def table(text):
@@ -34,10 +28,10 @@ def table(text):
     return [{k: v for k, v in row.items() if k not in timed} for row in result["arms"]]
 
 
-def killed(model, out, env, after):
+def killed(line, env, after):
     """Run a comparison, kill it after some seconds; False where it had ended by then."""
     with subprocess.Popen(
-        command(model, out), env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        line, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as process:
         try:
             assert process.wait(after) == 0
@@ -47,7 +41,7 @@ def killed(model, out, env, after):
             return True
 
 
-def compare_with_kills(tmp_path, kills):
+def compare_with_kills(tmp_path, kills, options=()):
     """Kill comparisons at random moments of the time one takes; each must end as if it never was.
 
     One that ends is held against the whole one, and the next begins from nothing.
@@ -58,7 +52,7 @@ def compare_with_kills(tmp_path, kills):
 
     def finished(name):
         env = {**os.environ, "RAGFT_CACHE": str(tmp_path / name / "cache")}
-        line = command(model, tmp_path / name / "out")
+        line = command(model, tmp_path / name / "out", options)
         return subprocess.run(line, env=env, capture_output=True, text=True, check=True).stdout
 
     start = time.monotonic()
@@ -67,7 +61,8 @@ def compare_with_kills(tmp_path, kills):
     moments, name, hit = random.Random(kills), "first", 0
     while hit < kills:
         env = {**os.environ, "RAGFT_CACHE": str(tmp_path / name / "cache")}
-        if killed(model, tmp_path / name / "out", env, moments.uniform(0.2, 0.8) * takes):
+        line = command(model, tmp_path / name / "out", options)
+        if killed(line, env, moments.uniform(0.2, 0.8) * takes):
             hit += 1
         else:
             assert table(finished(name)) == whole
@@ -76,7 +71,7 @@ def compare_with_kills(tmp_path, kills):
 
 
 def test_one_kill(tmp_path):
-    compare_with_kills(tmp_path, 1)
+    compare_with_kills(tmp_path, 1, FEWER)
 
 
 @pytest.mark.long
