@@ -41,6 +41,10 @@ STYLES = ("-", "--", ":", "-.")
 BANDS = "Bands: 95 %."
 
 
+FEW = 6
+"""Doses up to which a logarithmic axis has a tick at each, if they are short to write."""
+
+
 @styled
 def dose_response(
     frame: pd.DataFrame,
@@ -186,6 +190,9 @@ def _span(axes: Axes, doses: pd.Series, *, log: bool) -> None:
     log_axis(axes, low, high, room=1.15)
     if high > low:
         axes.set_xlim(right=high)
+    tried = sorted(set(doses))
+    if len(tried) <= FEW and high < 1000 and (doses % 1 == 0).all():
+        axes.set_xticks(tried)
 
 
 def _top(frame: pd.DataFrame, *, diagonal: bool) -> float:

@@ -188,13 +188,11 @@ def _cross(axes: Axes, row: dict[str, Any], colour: str) -> None:
 def _reading(trained: pd.DataFrame, unit: str) -> str:
     """Say how to read the paths."""
     if not len(trained):
-        return "Crosses: 95\u00a0%."
+        return "Crosses: 95 %."
     steps = [f"{step:,.0f}" for step in sorted(trained["steps"].unique())]
     listed = " and ".join([", ".join(steps[:-1]), steps[-1]]) if len(steps) > 1 else steps[0]
     filled = "Filled: known facts rehearsed. " if trained["rehearsal"].any() else ""
-    return (
-        f"{filled}Marks along a path: {listed} {unit}, each trained by itself; crosses: 95\u00a0%."
-    )
+    return f"{filled}Marks along a path: {listed} {unit}, each trained by itself; crosses: 95 %."
 
 
 def _taken(axes: Axes, rows: pd.DataFrame, base: dict[str, Any]) -> np.ndarray:

@@ -137,10 +137,9 @@ def found_and_right(summary: pd.DataFrame, title: str = "", note: str = "") -> F
     _known(summary["retriever"], STAGES, "retriever")
     _few(corpora)
     figure, panels = plt.subplots(1, len(corpora), figsize=(WIDTH, 4.1), squeeze=False)
-    lowest = 100 * float(summary[["found_low", "accuracy_low"]].astype(float).min().min())
-    span = (0 if lowest < 20 else 10 * math.floor(lowest / 10) - 5, 104)
     for axes, corpus in zip(panels[0], corpora, strict=True):
         rows = summary[summary["corpus"] == corpus]
+        span = _span(rows)
         axes.grid(visible=True, axis="both")
         axes.set(xlim=span, ylim=span, xlabel="questions whose document was shown, %")
         axes.set_title(corpus)
@@ -150,11 +149,19 @@ def found_and_right(summary: pd.DataFrame, title: str = "", note: str = "") -> F
     panels[0][0].set_ylabel("correct answers, %")
     heading(figure, title)
     told = "Numbers: passages shown. Thin grey: as many right as found. Bars: 95 %."
+    told += " Each panel has a scale of its own." if len(corpora) > 1 else ""
     caption(figure, sentences(counts(summary), told, note))
     # The lines end in one corner, where no names would fit.
     handles, labels = panels[0][0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper right", ncols=len(labels))
     return figure
+
+
+def _span(rows: pd.DataFrame) -> tuple[float, float]:
+    """Return the ends of a panel's axes, in per cent: of its own values, up to 100 and a little."""
+    lowest = 100 * float(rows[["found_low", "accuracy_low"]].astype(float).min().min())
+    start = 0.0 if lowest < 20 else 5.0 * math.floor(lowest / 5)
+    return start - 0.04 * (100 - start) if start else 0.0, 100 + 0.08 * (100 - start)
 
 
 def _way(axes: Axes, style: Look, rows: pd.DataFrame) -> None:

@@ -68,6 +68,18 @@ def test_the_diagonal_is_thin_and_its_doses_are_shares_shown_in_per_cent(data):
     assert axes.get_ylim() == (0, pytest.approx(52.5))
 
 
+def test_few_short_doses_have_a_tick_each_on_a_logarithmic_axis():
+    frame = pd.DataFrame({"series": "tone", "arm": None, "x": [32, 64, 128, 256], "mean": 0.5})
+    frame = frame.assign(low=0.4, high=0.6)
+    ticks = []
+    for scale in (1, 1000):
+        rows = frame.assign(x=scale * frame["x"])
+        figure = plotting.dose_response(rows, "", "", "tokens", "%", log=True)
+        ticks.append(set(figure.axes[0].get_xticks()))
+    assert ticks[0] == {32, 64, 128, 256}
+    assert 64_000 not in ticks[1] and 100_000 in ticks[1]
+
+
 def test_series_of_no_arm_differ_by_marker_and_those_of_one_arm_by_line(data, texts, faults):
     figure = plotting.dose_response(curves(), "", "", "examples", "passed, %", log=True)
     axes = figure.axes[0]

@@ -105,7 +105,7 @@ def test_names_axes_and_caption_are_written_and_nothing_overlaps(figure, texts, 
     caption = " ".join(next(t for t in shown if t.startswith("n = 100")).split("\n"))
     assert caption == (
         "n = 100 questions a point. Filled: known facts rehearsed. Marks along a path: 5, 10 and "
-        "40 passes, each trained by itself; crosses: 95\u00a0%. Resident."
+        "40 passes, each trained by itself; crosses: 95 %. Resident."
     )
     assert faults(figure) == []
 
@@ -133,7 +133,7 @@ def test_a_model_that_loses_nothing_and_a_single_length_are_drawn(texts, faults)
     caption = next(t for t in texts(figure) if t.startswith("n = "))
     assert "Marks along a path: 40 steps" in caption and "rehearsed" not in caption
     alone = learning_forgetting(frame[frame["method"].isin(["base", "rag"])])
-    assert any("Crosses: 95\u00a0%." in t for t in texts(alone))
+    assert any("Crosses: 95 %." in t for t in texts(alone))
 
 
 def test_what_has_no_value_is_left_out_and_counted(texts):

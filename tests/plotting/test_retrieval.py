@@ -76,6 +76,18 @@ def test_what_was_found_stands_against_what_was_right(found):
     assert list(diagonal.get_xdata()) == list(diagonal.get_ydata())
 
 
+def test_every_panel_of_the_scatter_has_a_scale_of_its_own(texts):
+    frame = make_found()
+    names = [name for name in frame if name.startswith(("found", "accuracy"))]
+    worse = frame["corpus"] == frame["corpus"].iloc[0]
+    frame.loc[~worse, names] = 0.9 + 0.1 * frame.loc[~worse, names]
+    figure = plotting.found_and_right(frame)
+    wide, narrow = figure.axes[0].get_xlim(), figure.axes[1].get_xlim()
+    assert wide[0] < narrow[0] < 100 * frame.loc[~worse, "accuracy_low"].min()
+    assert narrow == figure.axes[1].get_ylim() and 100 < narrow[1] < wide[1]
+    assert "Each panel has a scale of its own." in " ".join(texts(figure)).replace("\n", " ")
+
+
 def test_what_is_written_lies_on_nothing(scores, texts, faults):
     assert not faults(scores)
     written = " ".join(texts(scores))
