@@ -31,7 +31,8 @@ reproduce-all: reproduce ## The same on the full grid: hours; an interrupted run
 reproduce-all: override ARGS := --full $(ARGS)
 
 test: $(STAMP) ## Run the tests, style and imports included
-	$(TEST_ENV) $(BIN)/python -m pytest -n $(JOBS) --maxprocesses 4 --dist loadfile -m "not long" $(ARGS)
+	$(TEST_ENV) $(BIN)/python -m pytest -n $(JOBS) --maxprocesses 4 --dist loadfile --no-loadscope-reorder \
+	  -m "not long" $(ARGS)
 
 test-long: $(STAMP) ## Run the tests that take minutes each
 	$(BIN)/python -m pytest -m long $(ARGS)

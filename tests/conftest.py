@@ -17,6 +17,11 @@ WORDS = (
 )
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the notebooks: a file of one long test that comes last leaves workers idle."""
+    items.sort(key=lambda item: item.path.parent.name != "notebooks")
+
+
 def save_tiny_model(
     folder: Path, *, seed: int = 0, own_end: bool = False, family: str = "Llama", **sizes: int
 ) -> Path:
