@@ -11,7 +11,7 @@ from ragft.experiments.timeline import world_timeline
 from ragft.profiles import profile
 from ragft.types import OUTCOMES, RagftError
 
-SIZES = profile("smoke", epochs=1, batch_size=64)
+SIZES = profile("smoke", epochs=1, batch_size=64, top_k=2)
 LINES = (
     ("prompt", ""),
     ("rag", "never"),

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import gc
+
 import pytest
 import torch
 
 from ragft.files import hash_folder, sealed_json
+from ragft.training import trainer
 from ragft.training.batches import Row, collate
 from ragft.training.trainer import COMPLETE, _by_epoch, _last_checkpoint
 
@@ -26,10 +29,9 @@ def test_only_a_checkpoint_marked_whole_is_taken_up(tmp_path):
     assert _last_checkpoint(tmp_path) == str(tmp_path / "checkpoint-10")
 
 
-@pytest.fixture(scope="module")
-def tuner(tiny_model, tmp_path_factory):
+def build(tiny_model, folder):
     from ragft.models import open_tokenizer
-    from ragft.training import methods, trainer
+    from ragft.training import methods
     from ragft.training.adapters import Settings
 
     chosen = Settings("lora", 4, 8.0, 0.0, "all-linear", 1, 1e-3, 64, 0, 128, "", "")
@@ -38,13 +40,47 @@ def tuner(tiny_model, tmp_path_factory):
         methods.open_base(tiny_model, chosen, 6),
         rows,
         chosen,
-        folder=tmp_path_factory.mktemp("tuner"),
+        folder=folder,
         tokenizer=open_tokenizer(tiny_model),
         peft_config=methods.configuration(chosen),
         bf16=False,
         progress=False,
         checkpoint_every=None,
     )
+
+
+@pytest.fixture(scope="module")
+def tuner(tiny_model, tmp_path_factory):
+    return build(tiny_model, tmp_path_factory.mktemp("tuner"))
+
+
+def test_all_that_trainings_left_is_looked_for_once_it_is_much(tiny_model, tmp_path, monkeypatch):
+    monkeypatch.setattr(trainer.Tuner, "left", 0)
+    size = sum(part.numel() for part in build(tiny_model, tmp_path / "0").model.parameters())
+    monkeypatch.setattr(trainer.Tuner, "left", 0)
+    monkeypatch.setattr(trainer, "LEFT", 2 * size)
+    whole, collect = [], gc.collect
+
+    def looked(*args):
+        whole.append(gc.get_freeze_count() == 0)
+        return collect(*args)
+
+    monkeypatch.setattr(gc, "collect", looked)
+    for n in range(1, 7):
+        build(tiny_model, tmp_path / str(n)).accelerator.free_memory()
+        assert gc.get_freeze_count() == 0
+    assert whole == [False, False, True, False, False, True]
+
+
+def test_what_somebody_froze_stays_frozen(tiny_model, tmp_path, monkeypatch):
+    monkeypatch.setattr(trainer.Tuner, "left", 0)
+    one = build(tiny_model, tmp_path)
+    gc.freeze()
+    try:
+        one.accelerator.free_memory()
+        assert gc.get_freeze_count()
+    finally:
+        gc.unfreeze()
 
 
 def test_the_loss_is_that_of_trl_and_of_the_definition(tuner):
