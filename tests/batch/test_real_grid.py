@@ -26,7 +26,7 @@ SPECS = [f"{name}=={','.join(versions)}" for name, versions in PACKAGES.items()]
 GRID = {
     "notebooks": {
         "00_start_here": {"corpus": ["world", f"packages:{SPECS[0]}"]},
-        "01_package_history": {"package": SPECS},
+        "01_package_history": {"packages": SPECS},
         "02_retrieval": {"package": SPECS},
     },
     "parameters": {"profile": ["smoke"], "seeds": [[0], [1], [2]]},
