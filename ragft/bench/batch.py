@@ -14,14 +14,13 @@ from ragft.bench import row
 from ragft.runtime import cpu_count, stopwatch
 from ragft.types import RagftError
 
-NOTEBOOK = "00"
 WORKERS = 2
 
 
 def batch(
     runs: int = 8,
     repeats: int = 3,
-    notebook: str = NOTEBOOK,
+    notebook: str = "00",
     notebooks: str | Path = "notebooks",
 ) -> list[dict[str, Any]]:
     """Run the same grid with one worker and with two, of one thread each.
@@ -57,38 +56,30 @@ def batch(
         )
     if cpu_count() < WORKERS:
         raise RagftError(f"bench batch: {WORKERS} workers need {WORKERS} cores, here is 1")
-    with tempfile.TemporaryDirectory() as folder:
-        timed = _Grid(Path(folder), notebook, Path(notebooks))
-        timed.seconds(1, 1)
-        both = [(timed.seconds(runs, 1), timed.seconds(runs, WORKERS)) for _ in range(repeats)]
+    places = notebook, Path(notebooks)
+    _seconds(*places, 1, 1)
+    both = [(_seconds(*places, runs, 1), _seconds(*places, runs, WORKERS)) for _ in range(repeats)]
     ratios = [one / two for one, two in both]
     spent = ", ".join(f"{one:.1f} / {two:.1f} s" for one, two in both)
     note = f"notebook {notebook} at the smoke profile, a seed a run, one thread a worker; {spent}"
     return [row("batch, two workers", runs, "one worker", ratios, note)]
 
 
-class _Grid:
-    """A grid that is run again and again, every time from nothing."""
-
-    def __init__(self, folder: Path, notebook: str, notebooks: Path) -> None:
-        self.folder, self.notebook, self.notebooks = folder, notebook, notebooks
-        self._times = 0
-
-    def seconds(self, runs: int, workers: int) -> float:
-        """Return how long the command takes for a number of runs."""
-        self._times += 1
-        grid, out = self.folder / "grid.yaml", self.folder / f"out{self._times}"
-        seeds = [[n] for n in range(runs)]
-        asked = {"notebooks": [self.notebook], "parameters": {"profile": ["smoke"], "seeds": seeds}}
+def _seconds(notebook: str, notebooks: Path, runs: int, workers: int) -> float:
+    """Return how long `ragft batch` takes for a number of runs, from nothing."""
+    seeds = [[n] for n in range(runs)]
+    asked = {"notebooks": [notebook], "parameters": {"profile": ["smoke"], "seeds": seeds}}
+    # As many threads in all as there are workers: one each.
+    given = {**os.environ, "OMP_NUM_THREADS": str(workers)}
+    with tempfile.TemporaryDirectory() as folder:
+        grid = Path(folder) / "grid.yaml"
         grid.write_text(json.dumps(asked))  # JSON is YAML
         command = [
-            sys.executable, "-m", "ragft", "batch", str(grid), "--out", str(out),
-            "--notebooks", str(self.notebooks), "--jobs", str(workers),
+            sys.executable, "-m", "ragft", "batch", str(grid), "--out", f"{folder}/out",
+            "--notebooks", str(notebooks), "--jobs", str(workers),
         ]  # fmt: skip
-        # As many threads in all as there are workers: one each.
-        given = {**os.environ, "OMP_NUM_THREADS": str(workers)}
         with stopwatch() as watch:
             done = subprocess.run(command, env=given, capture_output=True, text=True)
-        if done.returncode:
-            raise RagftError(f"bench batch: {' '.join(command)}:\n{done.stderr[-1000:]}")
-        return watch.seconds
+    if done.returncode:
+        raise RagftError(f"bench batch: {' '.join(command)}:\n{done.stderr[-1000:]}")
+    return watch.seconds

@@ -39,8 +39,6 @@ MARKERS = ("X", "<", "*", ">", "p", "h")
 STYLES = ("-", "--", ":", "-.")
 """Line styles of the series of one arm, in the order in which they come."""
 BANDS = "Bands: 95 %."
-
-
 FEW = 6
 """Doses up to which a logarithmic axis has a tick at each, if they are short to write."""
 

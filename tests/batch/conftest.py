@@ -35,6 +35,19 @@ def make_notebook(tmp_path):
 
 
 @pytest.fixture
+def cluster():
+    """Return a Ray cluster of two nodes with a CPU each, to which this process is connected."""
+    ray = pytest.importorskip("ray", reason="the extra `ray` is not installed")
+    utils = pytest.importorskip("ray.cluster_utils")
+    made = utils.Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    made.second = made.add_node(num_cpus=1)
+    made.wait_for_nodes()
+    yield made
+    ray.shutdown()
+    made.shutdown()
+
+
+@pytest.fixture
 def make_grid(tmp_path):
     """Return a function that writes a grid file and returns its path."""
 

@@ -29,18 +29,6 @@ with open(place / "ended", "a") as ended:
 """
 
 
-@pytest.fixture
-def cluster():
-    """Return a cluster of two nodes with a CPU each, to which this process is connected."""
-    utils = pytest.importorskip("ray.cluster_utils")
-    made = utils.Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
-    made.second = made.add_node(num_cpus=1)
-    made.wait_for_nodes()
-    yield made
-    ray.shutdown()
-    made.shutdown()
-
-
 def grid(make_notebook, make_grid, *cells):
     make_notebook(CELL, *cells, name="00_a")
     return make_grid("notebooks: 00_a\nparameters: {a: [1, 2, 3]}")

@@ -32,7 +32,6 @@ GRID = {
     "parameters": {"profile": ["smoke"], "seeds": [[0], [1], [2]]},
 }
 KILLS = 5
-RETRIES = ("--retries", str(KILLS))
 
 
 def table(out: Path) -> list[tuple]:
@@ -70,32 +69,21 @@ def whole(folder):
 
 def test_killed_five_times_it_gives_the_same_table(folder, whole):
     place = folder("killed")
-    killed(
-        lambda: batch(place, "--jobs", "2", *RETRIES, notebooks=NOTEBOOKS),
-        place / "out", KILLS, 30.0,
-    )  # fmt: skip
+    options = ("--jobs", "2", "--retries", str(KILLS))
+    killed(lambda: batch(place, *options, notebooks=NOTEBOOKS), place / "out", KILLS, 30.0)
     assert table(place / "out") == whole
 
 
-def test_on_a_cluster_that_loses_a_node_it_gives_the_same_table(folder, whole):
-    ray = pytest.importorskip("ray", reason="the extra `ray` is not installed")
-    utils = pytest.importorskip("ray.cluster_utils")
+def test_on_a_cluster_that_loses_a_node_it_gives_the_same_table(folder, whole, cluster):
     place = folder("ray")
-    cluster = utils.Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
-    second = cluster.add_node(num_cpus=1)
-    cluster.wait_for_nodes()
 
     def lose_a_node():
         while len(list((place / "out").glob("*/*.done.json"))) < 3:
             time.sleep(0.5)
-        cluster.remove_node(second, allow_graceful=False)
+        cluster.remove_node(cluster.second, allow_graceful=False)
 
     threading.Thread(target=lose_a_node, daemon=True).start()
     given = {"engine": "ray", "address": cluster.address, "retries": KILLS, "progress": False}
-    try:
-        records = run_grid(place / "grid.yaml", place / "out", notebooks=NOTEBOOKS, **given)
-    finally:
-        ray.shutdown()
-        cluster.shutdown()
+    records = run_grid(place / "grid.yaml", place / "out", notebooks=NOTEBOOKS, **given)
     assert {record["engine"] for record in records} == {"ray"}
     assert table(place / "out") == whole

@@ -50,9 +50,12 @@ def compare_with_kills(tmp_path, kills, options=()):
 
     model = str(save_tiny_model(tmp_path / "model", max_position_embeddings=4096))
 
-    def finished(name):
+    def work(name):
         env = {**os.environ, "RAGFT_CACHE": str(tmp_path / name / "cache")}
-        line = command(model, tmp_path / name / "out", options)
+        return command(model, tmp_path / name / "out", options), env
+
+    def finished(name):
+        line, env = work(name)
         return subprocess.run(line, env=env, capture_output=True, text=True, check=True).stdout
 
     start = time.monotonic()
@@ -60,9 +63,7 @@ def compare_with_kills(tmp_path, kills, options=()):
     takes = time.monotonic() - start
     moments, name, hit = random.Random(kills), "first", 0
     while hit < kills:
-        env = {**os.environ, "RAGFT_CACHE": str(tmp_path / name / "cache")}
-        line = command(model, tmp_path / name / "out", options)
-        if killed(line, env, moments.uniform(0.2, 0.8) * takes):
+        if killed(*work(name), moments.uniform(0.2, 0.8) * takes):
             hit += 1
         else:
             assert table(finished(name)) == whole
