@@ -308,10 +308,7 @@ def _check_width(folder: Path, device: str) -> None:
 def _nf4(quantization: str) -> Any:
     if quantization != "nf4":
         raise RagftError(f"quantization={quantization!r}: choose None or 'nf4'")
-    from importlib.util import find_spec
-
-    if find_spec("bitsandbytes") is None:
-        raise RagftError("4-bit weights need bitsandbytes: pip install 'ragft[qlora]'")
+    require_bitsandbytes()
     import torch
     from transformers import BitsAndBytesConfig
 
@@ -321,6 +318,14 @@ def _nf4(quantization: str) -> Any:
         bnb_4bit_use_double_quant=True,
         bnb_4bit_compute_dtype=torch.bfloat16,
     )
+
+
+def require_bitsandbytes() -> None:
+    """Raise RagftError where bitsandbytes, which holds weights in 4 bits, is not installed."""
+    from importlib.util import find_spec
+
+    if find_spec("bitsandbytes") is None:
+        raise RagftError("4-bit weights need bitsandbytes: pip install 'ragft[qlora]'")
 
 
 def open_config(folder: Path) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 
 import pytest
@@ -102,3 +103,13 @@ def roomy_model(tmp_path_factory: pytest.TempPathFactory) -> str:
 def ending_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a tiny model whose tokenizer puts an end token behind every text."""
     return save_tiny_model(tmp_path_factory.mktemp("models") / "ending", own_end=True)
+
+
+@pytest.fixture
+def no_bitsandbytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bitsandbytes is not installed."""
+    find = importlib.util.find_spec
+    gone = "bitsandbytes"
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *a: None if name == gone else find(name, *a)
+    )

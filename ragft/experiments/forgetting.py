@@ -13,6 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ragft import models
 from ragft.experiments import effects
 from ragft.experiments.cells import Finished, distinct, rises, run_plan
 from ragft.experiments.evaluate import scored
@@ -25,8 +26,8 @@ from ragft.types import RagftError
 if TYPE_CHECKING:
     import pandas as pd
 
-FULL = ("full", "lora", "lora_4", "prefix", "prompt")
-"""All methods but 'qlora', which needs the extra of that name."""
+FULL = tuple(METHODS)
+"""All methods; of them 'qlora' needs the extra of that name."""
 REDUCED = ("full", "lora", "prefix")
 MEASURES = ("accuracy", "hallucination", "abstained")
 GROUPS = ["tuning", "rehearsal", "passes", "condition"]
@@ -97,8 +98,8 @@ def forgetting(
     Raises
     ------
     RagftError
-        A method that is not known, one twice or none, passes that do not rise from 1, no facts,
-        or a model that has nothing to forget.
+        A method that is not known, one twice or none, 'qlora' without bitsandbytes, passes that do
+        not rise from 1, no facts, or a model that has nothing to forget.
     """
     sizes = profile(base, model=str(model), seeds=distinct(seeds), facts=facts)
     plan = Plan(tuple(methods), tuple(passes), facts, control)
@@ -126,6 +127,8 @@ def _check(plan: Plan) -> None:
     for name in names:
         if name not in METHODS:
             raise RagftError(f"unknown method {name!r}; choose of {', '.join(METHODS)}")
+    if any(METHODS[name].method == "qlora" for name in names):
+        models.require_bitsandbytes()
     if not rises(passes, above=0):
         raise RagftError(f"forgetting: passes={list(passes)}: give numbers that rise from 1")
     if plan.facts < 2 or plan.control < 2:

@@ -171,6 +171,13 @@ def test_what_cannot_be_measured_is_refused(options, told, tmp_path):
         forgetting(**options, base="smoke", out=tmp_path, progress=False)
 
 
+@pytest.mark.usefixtures("no_bitsandbytes")
+def test_all_methods_need_the_extra_from_the_start(tmp_path):
+    with pytest.raises(RagftError, match=r"pip install 'ragft\[qlora\]'"):
+        forgetting(base="smoke", out=tmp_path, progress=False)
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_model_that_knows_nothing_has_nothing_to_forget(tmp_path, monkeypatch):
     monkeypatch.setattr(forgetting_cells, "POPULAR", 0.01)
     work = Work(Plan(("lora",), (1,), 2, 2), profile("smoke"), Records(tmp_path))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import shutil
 
@@ -101,13 +100,8 @@ def test_a_tokenizer_that_adds_its_own_end_does_not_double_it(ending_model, tiny
     assert rows == tokenise(tiny_model, EXAMPLES, None)[0]
 
 
-def test_qlora_without_bitsandbytes_names_the_extra(wide_model, tmp_path, monkeypatch):
-    found = importlib.util.find_spec
-    monkeypatch.setattr(
-        importlib.util,
-        "find_spec",
-        lambda name, *a: None if name == "bitsandbytes" else found(name),
-    )
+@pytest.mark.usefixtures("no_bitsandbytes")
+def test_qlora_without_bitsandbytes_names_the_extra(wide_model, tmp_path):
     with pytest.raises(RagftError, match=r"pip install 'ragft\[qlora\]'"):
         finetune(wide_model, EXAMPLES, out=tmp_path / "out", **{**SETTINGS, "method": "qlora"})
 
