@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -24,6 +25,8 @@ KEPT: list[int] = []
 """File descriptors that every kernel gets: a lock on one is held until the kernel is gone too."""
 KERNELS: set[int] = set()
 """Process groups of the kernels that run now."""
+LONGEST = 90
+"""Characters of a path beside which sockets can lie; systems allow them about a hundred."""
 
 
 def end_kernels() -> None:
@@ -94,8 +97,16 @@ def _kernel_manager() -> type[AsyncKernelManager]:
 
     class RunningInterpreter(AsyncKernelManager):
         def __init__(self, **options: Any) -> None:
-            # Without encryption, others on the machine could read along.
-            super().__init__(transport_encryption="auto", **options)
+            super().__init__(**options)
+            self._private = tempfile.TemporaryDirectory(prefix="ragft-")
+            file = f"{self._private.name}/kernel.json"
+            if os.name == "posix" and len(file) < LONGEST:
+                # Sockets are files that only this user can open, and need no network at all, not
+                # even a machine's own.
+                self.transport, self.connection_file = "ipc", file
+            else:
+                # Without encryption, others on the machine could read along.
+                self.transport_encryption = "auto"
 
         async def start_kernel(self, **options: Any) -> None:
             await super().start_kernel(**options, **({"pass_fds": tuple(KEPT)} if KEPT else {}))
@@ -110,6 +121,8 @@ def _kernel_manager() -> type[AsyncKernelManager]:
                 await self.finish_shutdown(restart=restart)
             await super().shutdown_kernel(now=now, restart=restart)
             KERNELS.discard(pid)
+            if not restart:
+                self._private.cleanup()
 
         @property
         def kernel_spec(self) -> KernelSpec:

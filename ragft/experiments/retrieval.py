@@ -5,8 +5,6 @@ Documents are cut, indexed and searched; a document ranks where its best passage
 
 from __future__ import annotations
 
-import os
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -19,6 +17,7 @@ import numpy as np
 from ragft.chunking import chunk
 from ragft.evaluation.retrieval_metrics import ndcg_at_k, recall_at_k, reciprocal_rank
 from ragft.evaluation.statistics import Interval, mean_interval
+from ragft.files import atomic_write
 from ragft.retrieval.index import EmbedsTexts, HybridIndex
 from ragft.types import Document, Hit, Question, RagftError
 
@@ -90,7 +89,7 @@ class RetrievalResult:
         RagftError
             An id holds white space, which the format cannot; or the file cannot be written.
         """
-        return _write_whole(Path(path), "".join(self._run_lines()))
+        return atomic_write(path, "".join(self._run_lines()))
 
     def _run_lines(self) -> Iterator[str]:
         for question, ranking in zip(self.questions, self.rankings, strict=True):
@@ -205,18 +204,3 @@ def _best_passages(hits: Iterable[Hit]) -> dict[str, float]:
 def _bounds(interval: Interval) -> dict[str, float | None]:
     values = interval.to_dict()
     return {name: values[name] for name in ("mean", "low", "high")}
-
-
-def _write_whole(path: Path, text: str) -> Path:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(text)
-            os.replace(temporary, path)
-        finally:
-            Path(temporary).unlink(missing_ok=True)
-    except OSError as error:
-        raise RagftError(f"TREC run {path}: cannot be written ({error}).") from error
-    return path

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import nbformat
 import pytest
 
+from ragft.batch import execution
 from ragft.batch.execution import execute
 from ragft.types import RagftError
 
@@ -36,7 +38,13 @@ def test_parameters_arrive_as_they_are_in_the_notebooks_folder_and_this_interpre
     assert printed.splitlines()[1] == f"{sys.executable} {tmp_path}"
 
 
-CONNECTION = "from ipykernel.connect import get_connection_info as info\nprint(info())"
+CONNECTION = """
+import os
+from ipykernel.connect import get_connection_info
+info = get_connection_info(unpack=True)
+place = os.path.dirname(info["ip"])
+print(info["transport"], "curve_secretkey" in info, oct(os.stat(place or ".").st_mode)[-3:], place)
+"""
 # The client's last question is answered before its handler ends; on a busy machine long before.
 SLOW_TO_END = """
 import time
@@ -52,9 +60,17 @@ kernel.shell_handlers["kernel_info_request"] = slow
 
 
 @pytest.mark.parametrize("last", ["a = 2", SLOW_TO_END], ids=["at once", "slow to end"])
-def test_a_run_is_silent_and_encrypted(make_notebook, capfd, last):
-    assert "curve_secretkey" in outputs(execute(make_notebook("a = 1", CONNECTION, last), {}))
+def test_a_run_is_silent_and_private(make_notebook, capfd, last):
+    """Its sockets lie in a folder that nobody else may enter, which is gone afterwards."""
+    kind, _, mode, place = outputs(execute(make_notebook("a = 1", CONNECTION, last), {})).split()
+    assert (kind, mode) == ("ipc", "700")
+    assert not Path(place).exists()
     assert "".join(capfd.readouterr()) == ""
+
+
+def test_where_sockets_cannot_be_files_it_is_encrypted(make_notebook, monkeypatch):
+    monkeypatch.setattr(execution, "LONGEST", 0)
+    assert outputs(execute(make_notebook(CONNECTION), {})).split()[:2] == ["tcp", "True"]
 
 
 def test_a_failing_cell_is_shown_with_its_error(make_notebook):
