@@ -5,6 +5,7 @@ Whether it has to run, and what becomes of its result, is decided in `runs`.
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
@@ -62,6 +63,8 @@ def execute(
         if callable(progress):
             progress(cell_index, cells)
 
+    # It warns of parameters that it cannot read, such as a text with '=='; ours have been checked.
+    logging.getLogger("papermill").setLevel(logging.ERROR)
     cells = len(read_notebook(path).cells) + bool(parameters)  # papermill adds one for them
     bar = progress if isinstance(progress, bool) else False
     try:
