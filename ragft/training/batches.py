@@ -12,6 +12,10 @@ from dataclasses import dataclass
 
 import torch
 
+POOL = 4
+"""Batches of mixed rows whose rows are sorted by length: half of the padding goes, and what is
+learnt stays (`bench training`)."""
+
 
 @dataclass(frozen=True)
 class Row:
@@ -26,9 +30,10 @@ class TokenBatches:
 
     Rows are sorted by length (ties at random), cut where the budget is full, and the batches are
     shuffled. With `mixed` they are taken in random order instead, as many a batch as fill the
-    budget on average, so that a batch of long ones is above it. The cuts depend on the lengths
-    alone, so every epoch has as many steps as the last, and the order on (seed, epoch) alone, so
-    a resumed run sees the batches it would have seen.
+    budget on average, so that a batch of long ones is above it; only those of `POOL` batches that
+    follow each other are sorted. The cuts depend on the lengths alone, so every epoch has as many
+    steps as the last, and the order on (seed, epoch) alone, so a resumed run sees the batches it
+    would have seen.
     """
 
     def __init__(self, lengths: Sequence[int], budget: int, seed: int, mixed: bool = False) -> None:
@@ -57,12 +62,13 @@ class TokenBatches:
     def __iter__(self) -> Iterator[list[int]]:
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
         mixed = torch.randperm(len(self.lengths), generator=generator)
-        if self.mixed:
-            order = mixed.tolist()
-        else:
-            order = mixed[self.lengths[mixed].sort(descending=True, stable=True).indices].tolist()
+        pool = POOL * self.cuts[1] if self.mixed else len(mixed)
+        order = [row for part in mixed.split(max(pool, 1)) for row in self._sorted(part)]
         for batch in torch.randperm(len(self), generator=generator).tolist():
             yield order[self.cuts[batch] : self.cuts[batch + 1]]
+
+    def _sorted(self, rows: torch.Tensor) -> list[int]:
+        return rows[self.lengths[rows].sort(descending=True, stable=True).indices].tolist()
 
 
 def steps_an_epoch(rows: Sequence[Row], budget: int, mixed: bool = False) -> int:

@@ -11,6 +11,7 @@ import math
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -26,6 +27,7 @@ from ragft import files
 from ragft.runtime import peak_gpu_memory_mb, peak_memory_mb
 from ragft.training import processes
 from ragft.training.batches import Row, TokenBatches, collate, share, steps_an_epoch
+from ragft.training.lora_layers import quicken
 from ragft.training.methods import start_from_words
 from ragft.types import RagftError
 
@@ -224,18 +226,27 @@ def halve_frozen(network: Any) -> None:
 
     Autocast multiplies with them in bfloat16 anyway, and without this turns them anew at every
     step, as it does with what goes into each LoRA matrix, which PEFT turns to float32 before: the
-    products are the same to the bit. An embedding that shares its weight keeps it.
+    products are the same to the bit. A weight that is also an embedding's stays; its layer
+    multiplies with a copy.
     """
     tables = {id(m.weight) for m in network.modules() if isinstance(m, torch.nn.Embedding)}
     for module in network.modules():
         if hasattr(module, "lora_A") and _drops_nothing(module):
             module.cast_input_dtype_enabled = False
-        if type(module) is not torch.nn.Linear or id(module.weight) in tables:
+        if type(module) is not torch.nn.Linear:
             continue
         parts = [part for part in (module.weight, module.bias) if part is not None]
-        if not any(part.requires_grad for part in parts):
-            for part in parts:
-                part.data = part.data.to(torch.bfloat16)
+        if any(part.requires_grad for part in parts):
+            continue
+        if id(module.weight) in tables:
+            module.forward = partial(_multiply, [part.data.to(torch.bfloat16) for part in parts])
+            continue
+        for part in parts:
+            part.data = part.data.to(torch.bfloat16)
+
+
+def _multiply(weights: Sequence[torch.Tensor], inputs: torch.Tensor) -> torch.Tensor:
+    return torch.nn.functional.linear(inputs, *weights)
 
 
 def _drops_nothing(module: Any) -> bool:
@@ -324,6 +335,8 @@ def build(
         start_from_words(tuner.model, chosen.seed)
     if bf16 and not chosen.method.startswith("peft:"):  # some of PEFT's kinds read the weights
         halve_frozen(tuner.model)
+    if chosen.method == "lora" and processes.count() == 1:  # else something wraps the layers
+        quicken(tuner.model, torch.bfloat16 if bf16 else torch.float32)
     return tuner
 
 

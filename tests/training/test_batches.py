@@ -50,14 +50,20 @@ def test_mixed_batches_hold_every_row_once_and_as_many_rows_as_fill_the_budget(
         assert made == list(batches)
 
 
-def test_mixed_rows_are_taken_as_they_fall():
-    batches = TokenBatches([1, 1, 1, 1, 9, 9, 9, 9], 20, 0, mixed=True)
-    assert batches.cuts == [0, 4, 8]
-    together = []
+def test_mixed_rows_are_taken_as_they_fall_and_sorted_among_neighbours_alone():
+    """Batches of 2 rows, so that 8 rows are sorted together: of 16 the longest meet others."""
+    batches = TokenBatches(range(1, 17), 17, 0, mixed=True)
+    assert batches.cuts == list(range(0, 17, 2))
+    beside = set()
     for epoch in range(20):
         batches.set_epoch(epoch)
-        together += [len({batches.lengths[i].item() for i in batch}) for batch in batches]
-    assert together.count(2) > together.count(1)
+        made = [[batches.lengths[row].item() for row in batch] for batch in batches]
+        assert all(one >= two for one, two in made)
+        (longest,) = (batch for batch in made if 16 in batch)
+        beside.add(longest[1])
+        padding = sum(2 * max(batch) - sum(batch) for batch in made)
+        assert padding <= 2 * (16 - 1)  # sorted, differences within eight rows add up to no more
+    assert len(beside) > 2 and 15 in beside
 
 
 def test_batches_differ_between_epochs_and_seeds():
