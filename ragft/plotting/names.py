@@ -92,7 +92,7 @@ def _write(axes: Axes, name: Name, **options) -> list[Annotation]:
         axes.annotate(
             text, fontsize=SIZE, fontweight=weight, va=va, color=darker(name.colour),
             textcoords="offset points", annotation_clip=False, linespacing=1.1,
-            parse_math=False, path_effects=halo(), **options,
+            parse_math=False, path_effects=halo(), zorder=6, **options,
         )
         for text, weight, va in parts
         if text
@@ -245,7 +245,7 @@ _HEIGHTS = (66, 54, 42, 36, 30, 24, 18, 15, 12, 9, 6, 3)
 _PLACES = [
     (side * across, up)
     for up in (*_HEIGHTS, 0, *(-height for height in reversed(_HEIGHTS)))
-    for across in (8, 20)
+    for across in (8, 20, 34)
     for side in (1, -1)
 ]
 """Places around a mark, in points."""

@@ -239,7 +239,9 @@ def halve_frozen(network: Any) -> None:
         if any(part.requires_grad for part in parts):
             continue
         if id(module.weight) in tables:
-            module.forward = partial(_multiply, [part.data.to(torch.bfloat16) for part in parts])
+            if processes.count() == 1:  # else the weight may be spread over them
+                halves = [part.data.to(torch.bfloat16) for part in parts]
+                module.forward = partial(_multiply, halves)
             continue
         for part in parts:
             part.data = part.data.to(torch.bfloat16)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from copy import deepcopy
 
 import pytest
 import torch
@@ -120,3 +121,22 @@ def test_the_base_is_frozen_and_only_the_adapter_learns(tuner):
     assert all("lora_" in name for name in moved)
     trainable = {name for name, part in tuner.model.named_parameters() if part.requires_grad}
     assert trainable == {name for name in before if "lora_" in name}
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_halving_what_is_frozen_changes_no_bit(tiny_model, tied):
+    from transformers import AutoModelForCausalLM
+
+    before = AutoModelForCausalLM.from_pretrained(tiny_model, dtype=torch.float32).eval()
+    before.requires_grad_(False)
+    if tied:
+        before.lm_head.weight = before.get_input_embeddings().weight
+    after = deepcopy(before)
+    trainer.halve_frozen(after)
+    assert after.num_parameters() == before.num_parameters()
+    assert after.get_input_embeddings().weight.dtype is torch.float32
+    assert after.model.layers[0].mlp.up_proj.weight.dtype is torch.bfloat16
+    ids = torch.tensor([[1, 20, 21, 22]])
+    with torch.autocast("cpu", torch.bfloat16):
+        one, two = (network(ids).logits for network in (before, after))
+    assert torch.equal(one, two)
