@@ -10,12 +10,15 @@ import os
 import select
 import signal
 import sys
+import threading
 import time
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from tqdm.auto import tqdm
 
 from ragft.types import RagftError
 from tests.reliability.operations import OPERATIONS, nobody
@@ -98,6 +101,8 @@ def _run_and_leave(name: str, folder: Path, before: Callable[[], object], writin
     def tell(event: str, text: str) -> None:
         os.write(writing, json.dumps([event, text]).encode() + b"\n")
 
+    # tqdm's lock is shared with copies: one that is killed holding it would stop all later ones.
+    tqdm.set_lock(threading.RLock())
     try:
         sys.stdout = sys.stderr = open(os.devnull, "w")
         with warnings.catch_warnings():
