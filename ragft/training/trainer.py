@@ -27,7 +27,6 @@ from ragft import files
 from ragft.runtime import peak_gpu_memory_mb, peak_memory_mb
 from ragft.training import processes
 from ragft.training.batches import Row, TokenBatches, collate, share, steps_an_epoch
-from ragft.training.lora_layers import quicken
 from ragft.training.methods import start_from_words
 from ragft.types import RagftError
 
@@ -337,8 +336,6 @@ def build(
         start_from_words(tuner.model, chosen.seed)
     if bf16 and not chosen.method.startswith("peft:"):  # some of PEFT's kinds read the weights
         halve_frozen(tuner.model)
-    if chosen.method == "lora" and processes.count() == 1:  # else something wraps the layers
-        quicken(tuner.model, torch.bfloat16 if bf16 else torch.float32)
     return tuner
 
 
