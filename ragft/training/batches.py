@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import torch
 
 POOL = 4
-"""Batches of mixed rows whose rows are sorted by length: half of the padding goes, and what is
-learnt stays (`bench training`)."""
+"""Batches of mixed rows that are sorted by length together: more than half of the padding
+goes, and little of the mixture."""
 
 
 @dataclass(frozen=True)
@@ -38,12 +38,13 @@ class TokenBatches:
 
     def __init__(self, lengths: Sequence[int], budget: int, seed: int, mixed: bool = False) -> None:
         self.lengths = torch.tensor(lengths)
-        self.seed, self.epoch, self.mixed = seed, 0, mixed
+        self.seed, self.epoch = seed, 0
         if mixed:
             rows = max(1, budget * len(lengths) // max(1, sum(lengths)))
             self.cuts = [*range(0, len(lengths), rows), len(lengths)]
+            self.pool = POOL * rows
             return
-        self.cuts = [0]
+        self.cuts, self.pool = [0], max(1, len(lengths))
         for place, length in enumerate(self.lengths.sort(descending=True).values.tolist()):
             if place == 0:
                 longest = length
@@ -61,13 +62,12 @@ class TokenBatches:
 
     def __iter__(self) -> Iterator[list[int]]:
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
-        mixed = torch.randperm(len(self.lengths), generator=generator)
-        pool = POOL * self.cuts[1] if self.mixed else len(mixed)
-        order = [row for part in mixed.split(max(pool, 1)) for row in self._sorted(part)]
+        drawn = torch.randperm(len(self.lengths), generator=generator)
+        order = [row for part in drawn.split(self.pool) for row in self._by_length(part)]
         for batch in torch.randperm(len(self), generator=generator).tolist():
             yield order[self.cuts[batch] : self.cuts[batch + 1]]
 
-    def _sorted(self, rows: torch.Tensor) -> list[int]:
+    def _by_length(self, rows: torch.Tensor) -> list[int]:
         return rows[self.lengths[rows].sort(descending=True, stable=True).indices].tolist()
 
 

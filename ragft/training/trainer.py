@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 import torch
 from accelerate.data_loader import prepare_data_loader
 from datasets import Dataset
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, linear
 from tqdm.auto import tqdm
 from transformers import PrinterCallback, TrainerCallback
 from trl import SFTConfig, SFTTrainer
@@ -234,20 +234,15 @@ def halve_frozen(network: Any) -> None:
             module.cast_input_dtype_enabled = False
         if type(module) is not torch.nn.Linear:
             continue
-        parts = [part for part in (module.weight, module.bias) if part is not None]
-        if any(part.requires_grad for part in parts):
+        parts = dict(module.named_parameters(recurse=False))
+        if any(part.requires_grad for part in parts.values()):
             continue
-        if id(module.weight) in tables:
-            if processes.count() == 1:  # else the weight may be spread over them
-                halves = [part.data.to(torch.bfloat16) for part in parts]
-                module.forward = partial(_multiply, halves)
-            continue
-        for part in parts:
-            part.data = part.data.to(torch.bfloat16)
-
-
-def _multiply(weights: Sequence[torch.Tensor], inputs: torch.Tensor) -> torch.Tensor:
-    return torch.nn.functional.linear(inputs, *weights)
+        halves = {name: part.data.to(torch.bfloat16) for name, part in parts.items()}
+        if id(module.weight) not in tables:
+            for name, part in parts.items():
+                part.data = halves[name]
+        elif processes.count() == 1:  # else the weight may be spread over them
+            module.forward = partial(linear, **halves)
 
 
 def _drops_nothing(module: Any) -> bool:
