@@ -71,6 +71,14 @@ def to_json(value: Any, indent: int | None = 2) -> str:
     return _HALVES.sub(_escaped, text) + "\n"
 
 
+def from_json(text: str | bytes) -> Any:
+    """Return what JSON text from outside holds; a ValueError also where it is nested too deeply."""
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError(f"nested too deeply ({error})") from error
+
+
 def sha256_json(value: Any) -> str:
     """Return the SHA-256 of the canonical JSON of a value: sorted keys, no spaces, UTF-8."""
     text = json.dumps(
@@ -281,10 +289,10 @@ def check_folder(folder: str | Path, advice: str | None = None) -> Path:
     folder = Path(folder)
     advice = advice or f"delete the folder {folder} and run again to make it anew."
     try:
-        expected = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["sha256"]
+        expected = from_json((folder / MANIFEST).read_text(encoding="utf-8"))["sha256"]
         expected = dict(expected)
         there = {name: (folder / name).is_file() for name in expected}
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise RagftError(f"{folder / MANIFEST}: missing or damaged; {advice}") from error
     for name, is_file in there.items():
         if not is_file:

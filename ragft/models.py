@@ -7,7 +7,6 @@ tokens and the same hashes. Nothing here generates or trains.
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import os
 import warnings
@@ -100,8 +99,8 @@ def _refuse_code(folder: Path) -> None:
     """Refuse a model that transformers knows only by code that lies in its folder."""
     path = folder / "config.json"
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+        config = files.from_json(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
         raise RagftError(
             f"{path}: cannot be read ({error}); copy the model folder again"
         ) from error
@@ -168,9 +167,9 @@ def weight_files(folder: Path) -> list[Path]:
 def _named_by(index: Path) -> list[str]:
     """Return the files that an index of weights names, sorted."""
     try:
-        names = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+        names = set(files.from_json(index.read_text(encoding="utf-8"))["weight_map"].values())
         fits = all(Path(name).name == name and name.endswith(".safetensors") for name in names)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise RagftError(
             f"{index}: cannot be read ({type(error).__name__} {error}); copy the model folder again"
         ) from error
@@ -227,9 +226,9 @@ def read_card(adapter: str | os.PathLike[str]) -> dict[str, Any]:
     for left in pickled(path.parent):
         raise RagftError(f"{left}: pickled weights, which are never loaded: no adapter of ragft's")
     try:
-        card = json.loads(path.read_text(encoding="utf-8"))
+        card = files.from_json(path.read_text(encoding="utf-8"))
         str(card["settings"]["base_hash"] + card["settings"]["method"]), dict(card["measured"])
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise RagftError(f"{path}: no card of an adapter; train it again") from error
     return card
 

@@ -55,6 +55,13 @@ def test_plain_values():
     assert json.loads(files.to_json(given)) == files.plain(given)
 
 
+def test_text_that_is_no_json_is_a_value_error_however_deep():
+    assert files.from_json(b'{"a": [1]}') == {"a": [1]}
+    for text in ("", "{", "[" * 100_000, '{"a":' * 100_000):
+        with pytest.raises(ValueError):
+            files.from_json(text)
+
+
 def test_what_json_cannot_hold_is_refused():
     with pytest.raises(RagftError, match="no infinite number"):
         files.plain({"x": math.inf})

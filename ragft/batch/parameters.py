@@ -6,12 +6,12 @@ Nothing of a notebook is executed here: the cell holds literals, and `ast` reads
 from __future__ import annotations
 
 import ast
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ragft import files
 from ragft.types import RagftError
 
 if TYPE_CHECKING:
@@ -263,8 +263,8 @@ def _read_string(parameter: Parameter, text: str) -> Any:
 def _read_literal(text: str) -> Any:
     """Read a list or mapping in JSON or as Python writes it."""
     try:
-        return json.loads(text)
-    except json.JSONDecodeError:
+        return files.from_json(text)
+    except ValueError:
         return ast.literal_eval(text)
 
 

@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from ragft import files
 from ragft.batch.worker import Job, environment
 from ragft.runtime import cpu_count
 from ragft.types import RagftError
@@ -150,7 +151,7 @@ class _Worker:
         *lines, self._rest = (self._rest + data).split(b"\n")
         for line in lines:
             with suppress(ValueError):  # something printed at the start of the interpreter
-                yield json.loads(line)
+                yield files.from_json(line)
         if not data:
             yield {"kind": "ended", "status": "failed", "seconds": 0.0, "error": self._death()}
 

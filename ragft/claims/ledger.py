@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -11,6 +10,7 @@ from pathlib import Path
 from textwrap import shorten
 from typing import Any
 
+from ragft import files
 from ragft.claims.rows import PERCENT, Claim, load_claims
 from ragft.claims.verdicts import VERDICTS, Measured, verdict
 from ragft.files import plain
@@ -78,9 +78,9 @@ def _row(claim: Claim, records: Mapping[str, Mapping[str, Any]], folder: Path) -
 
 def _read(path: Path) -> Mapping[str, Any]:
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = files.from_json(path.read_text(encoding="utf-8"))
         return {name: record[name] for name in ("date", "profile", "parameters", "results")}
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise RagftError(f"{path}: is no record ({error}); write it anew.") from error
 
 

@@ -13,6 +13,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from ragft import files
 from ragft.types import MARKS, DatedAnswer, Document, Fact, RagftError
 
 RAMDOCS_TYPES = {"correct": "right", "misinfo": "wrong", "noise": "noise"}
@@ -101,8 +102,8 @@ def read_rows(path: str | Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def _parse(line: bytes, where: str) -> dict[str, Any]:
     try:
-        row = json.loads(line.decode("utf-8-sig"))
-    except (ValueError, RecursionError) as error:
+        row = files.from_json(line.decode("utf-8-sig"))
+    except ValueError as error:
         raise RagftError(f"{where}: not valid JSON: {error}") from error
     if not isinstance(row, dict):
         raise RagftError(f"{where}: expected a JSON object, found {type(row).__name__}.")

@@ -22,7 +22,7 @@ from packaging.version import Version
 from ragft.corpora import wheels
 from ragft.corpora.jsonl import parse_day
 from ragft.corpora.signatures import Entry, public_api
-from ragft.files import atomic_write, read_sealed, sealed_json, sha256_file
+from ragft.files import atomic_write, from_json, read_sealed, sealed_json, sha256_file
 from ragft.runtime import cache_dir
 from ragft.types import RagftError
 
@@ -107,7 +107,8 @@ def read_dates(path: str | Path) -> dict[str, date]:
     path = Path(path)
     try:
         text = path.read_text(encoding="utf-8-sig")
-        pairs = json.loads(text).items() if path.suffix == ".json" else csv.reader(text.split("\n"))
+        named = path.suffix == ".json"
+        pairs = from_json(text).items() if named else csv.reader(text.split("\n"))
         return _days({row[0].strip(): row[1] for row in pairs if row and row[0] != "version"}, path)
     except FileNotFoundError:
         raise RagftError(f"{path}: no such file.") from None
@@ -208,10 +209,10 @@ def _load(path: Path) -> Release:
         digest, text = path.read_bytes().split(b"\n", 1)
         if hashlib.sha256(text.rstrip(b"\n")).hexdigest().encode() != digest:
             raise ValueError("its SHA-256 does not fit")
-        body = json.loads(text)
+        body = from_json(text)
         api = {key: Entry(**entry) for key, entry in body.pop("api").items()}
         return Release(**body | {"api": api, "day": parse_day(body["day"], str(path))})
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise RagftError(
             f"{path}: the kept release is damaged ({error}); delete the file to fetch it again."
         ) from error

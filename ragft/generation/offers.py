@@ -5,11 +5,11 @@ Found out once, by its list of models and by asking for one token; see `server` 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ragft import files
 from ragft.generation import advice
 from ragft.generation.address import Address
 from ragft.generation.client import Client, Unanswered
@@ -98,7 +98,7 @@ def _cards(client: Client, address: Address) -> dict[str, dict[str, Any]]:
             return {}
         raise advice.no_list(address, error) from error
     try:
-        rows = json.loads(text)["data"]
+        rows = files.from_json(text)["data"]
         return {row["id"]: {k: row[k] for k in TOLD if k in row} for row in rows}
     except (ValueError, TypeError, KeyError) as error:
         raise advice.no_such_api(address, text) from error

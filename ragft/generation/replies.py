@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ragft import files
+
 NAN = float("nan")
 AGAIN = (408, 409, 425, 429)
 """Refusals that another try may not meet; of the others below 500 it surely would."""
@@ -59,7 +61,7 @@ def _seconds(retry_after: str) -> float | None:
 def _told(body: str) -> str:
     """Return the message in the body of an error: OpenAI's form, FastAPI's, or the text itself."""
     try:
-        found: Any = json.loads(body)
+        found: Any = files.from_json(body)
     except ValueError:
         return _short(body)
     while isinstance(found, dict):
@@ -169,7 +171,7 @@ class Reply:
 
 def _object(data: str) -> dict[str, Any]:
     try:
-        found = json.loads(data)
+        found = files.from_json(data)
     except ValueError as error:
         raise garbled(data) from error
     if not isinstance(found, dict):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import json
 import os
 import time
 from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
@@ -173,7 +172,7 @@ class ServerModel:
         # vLLM reads `prompt` and `messages`, llama.cpp `content`.
         body |= {"model": self.model_id, "content": str(text)}
         try:
-            found = json.loads(self._client.send(self.address.tokenize, body))
+            found = files.from_json(self._client.send(self.address.tokenize, body))
             return int(found.get("count") or len(found["tokens"]))
         except (Unanswered, ValueError, TypeError, KeyError, AttributeError):
             return None

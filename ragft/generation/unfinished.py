@@ -35,7 +35,7 @@ class Unfinished:
         None and 0, where there is no such call or its file is broken: the server is asked again.
         """
         with suppress(ValueError, TypeError, KeyError, AttributeError):
-            kept = json.loads(files.find_sealed(self.path)["kept"])
+            kept = files.from_json(files.find_sealed(self.path)["kept"])
             replies = {int(number): Reply(**row) for number, row in kept["replies"].items()}
             return replies, float(kept["seconds"])
         return {}, 0.0

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ragft import files
 from ragft.files import find_sealed
 from ragft.report.explanations import printable
 from ragft.report.text import columns, number, percent
@@ -174,8 +175,8 @@ def _fits(found: Any, kinds: Mapping[str, type | tuple[type, ...]]) -> bool:
 def _json(path: Path) -> dict[str, Any]:
     """Return what a JSON file holds; {} where it is missing or damaged."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        found = files.from_json(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
 

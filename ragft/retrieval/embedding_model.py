@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-import json
 import os
 import shutil
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ragft import files
 from ragft.files import build_once, check_folder
 from ragft.runtime import cache_dir
 from ragft.types import RagftError
@@ -195,7 +195,7 @@ def foreign_module(folder: Path, what: str) -> str:
     if not path.is_file():
         return ""
     try:
-        types = [str(module["type"]) for module in json.loads(path.read_text("utf-8"))]
+        types = [str(module["type"]) for module in files.from_json(path.read_text("utf-8"))]
     except (ValueError, KeyError, TypeError) as error:
         raise RagftError(f"{what} {folder}: modules.json is broken ({error}).") from error
     return next((name for name in types if not name.startswith("sentence_transformers.")), "")

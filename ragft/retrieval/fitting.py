@@ -5,7 +5,6 @@ The loop is that of sentence-transformers' trainers; what is trained by it is de
 
 from __future__ import annotations
 
-import json
 import math
 import random
 import tempfile
@@ -85,7 +84,7 @@ def keep(
 
     files.check_folder(files.build_once(out, out.with_name(f".{out.name}.lock"), build))
     try:
-        found = json.loads((out / SETTINGS).read_text("utf-8"))["settings"]
+        found = files.from_json((out / SETTINGS).read_text("utf-8"))["settings"]
     except (OSError, ValueError, KeyError, TypeError):
         found = None
     if found != files.plain(settings):

@@ -6,7 +6,6 @@ folder is ever run. How one is trained lives in `tune`, which candidates it sees
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -16,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from ragft import models
+from ragft import files, models
 from ragft.retrieval import embedding_model
 from ragft.types import RagftError
 
@@ -181,7 +180,7 @@ def _fetched(name: str) -> Path:
 def _check_folder(folder: Path) -> None:
     path = folder / "config.json"
     try:
-        config = json.loads(path.read_text("utf-8"))
+        config = files.from_json(path.read_text("utf-8"))
         named = [str(name) for name in config.get("architectures") or []]
     except (OSError, ValueError, AttributeError, TypeError) as error:
         raise RagftError(

@@ -7,7 +7,6 @@ Changing a passage therefore means writing the shards again.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -264,7 +263,7 @@ def _read_list(folder: Path, expected: str | None) -> dict[str, Any]:
     if expected is not None and files.sha256_file(path) != expected:
         raise RagftError(f"{path}: is not the list that was written; its shards are not trusted.")
     try:
-        about = json.loads(path.read_text("utf-8"))
+        about = files.from_json(path.read_text("utf-8"))
         known, about["shards"] = about["format"], dict(about["shards"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RagftError(

@@ -154,7 +154,7 @@ def begin(out: Path, settings: Settings, resume: bool) -> Path:
 def _check_processes(out: Path, text: str, settings: Settings) -> None:
     """Refuse checkpoints that other processes share: they hold the random state of each."""
     try:
-        left = {"processes": 1, **json.loads(text)}
+        left = {"processes": 1, **files.from_json(text)}
     except ValueError:  # cut short: such a folder is emptied
         return
     here = {**json.loads(files.to_json(written(settings))), "processes": settings.processes}

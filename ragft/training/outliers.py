@@ -5,13 +5,13 @@ What is found is only named here; what is dropped for it is decided in `curation
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from ragft import files
 from ragft.types import Example, RagftError
 
 ORDINARY = 2.0
@@ -151,7 +151,7 @@ def _is_json(text: str) -> bool:
     if not text.strip().startswith(("{", "[")):
         return False
     try:
-        json.loads(text)
-    except (ValueError, RecursionError):
+        files.from_json(text)
+    except ValueError:
         return False
     return True

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ragft import models
+from ragft import files, models
 from ragft.types import RagftError
 
 LONG_PROMPT = 4096
@@ -122,7 +121,7 @@ def read_lengths(lengths: str | Path | None, record: str | Path) -> dict[str, Lo
 
 def _json(path: Path, option: str) -> Any:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return files.from_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise RagftError(
             f"{option} {path}: cannot be read ({error}); give lengths with --lengths FILE"
