@@ -15,6 +15,8 @@ JOBS ?= logical
 TEST_ENV := OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false
 # The benchmark has an environment of its own: what ragft is timed against is no dependency.
 BENCH_VENV := .venv-bench
+# JupyterLab would ask the package index for newer versions of itself; nothing is asked unasked.
+LAB_OPTIONS := --LabApp.check_for_updates_class=jupyterlab.handlers.announcements.NeverCheckForUpdates
 BENCH_RECORD ?= figures/data/bench_retrieval.json
 PEERS := llama-index-core llama-index-retrievers-bm25 llama-index-vector-stores-faiss \
   langchain-community langchain-classic numba
@@ -42,7 +44,7 @@ bench: ## Time retrieval against other libraries, in an environment of its own: 
 	$(TEST_ENV) $(BENCH_VENV)/bin/python -m ragft bench retrieval --json --record $(BENCH_RECORD) $(ARGS)
 
 lab: $(STAMP) ## Open JupyterLab on the notebooks
-	cd notebooks && ../$(BIN)/python -m jupyterlab $(ARGS)
+	cd notebooks && ../$(BIN)/python -m jupyterlab $(LAB_OPTIONS) $(ARGS)
 
 lint: $(STAMP) ## Check style, the floors of the house and that notebooks are stripped
 	$(BIN)/ruff check .

@@ -123,6 +123,14 @@ def multiplies_bf16(device: str = "auto") -> bool:
     return any(getattr(torch.cpu, name, lambda: False)() for name in told)
 
 
+def multiplies_int8() -> bool:
+    """Tell whether the processor multiplies matrices of 8 bits a number, with sums of 32 bits."""
+    import torch
+
+    told = getattr(torch.cpu, "_is_vnni_supported", lambda: False)
+    return hasattr(torch, "_int_mm") and told()
+
+
 def set_seed(seed: int) -> None:
     """Seed `random`, and numpy and torch where they are loaded.
 

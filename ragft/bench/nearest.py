@@ -11,7 +11,6 @@ from ragft.bench.sides import DIMENSION, TOP, on, ratios, vectors_and_queries
 from ragft.experiments.rates import measure_rates
 from ragft.retrieval import first_look
 from ragft.retrieval.ann import Tuning, VectorIndex, centres, recall
-from ragft.retrieval.dense import inner_product_search
 from ragft.runtime import stopwatch
 from ragft.types import RagftError
 
@@ -31,46 +30,49 @@ def by_vectors(count: int, queries: int, repeats: int, cores: int) -> list[dict[
     import faiss
 
     vectors, asked = vectors_and_queries(count, max(queries, *BATCHES))
-    flat = faiss.IndexFlatIP(DIMENSION)
+    flat, exact = faiss.IndexFlatIP(DIMENSION), VectorIndex(vectors)
     flat.add(vectors)
-    rows = [_against_floor(vectors, asked[:ALONE], repeats, cores)]
-    rows.append(_against_faiss(flat, vectors, asked[:ALONE], 1, repeats, cores))
-    rows += [_against_faiss(flat, vectors, asked[:n], n, repeats, cores) for n in BATCHES]
-    return rows + [_approximate(kind, vectors, asked[:queries], repeats, cores) for kind in TUNINGS]
+    alone, read = asked[:ALONE], {"vectors": vectors.nbytes}
+    if first_look.pays(1, count, TOP):
+        read["codes"] = first_look.code_bytes(*vectors.shape)
+    rows = [_against_floor(exact, *part, alone, repeats, cores) for part in read.items()]
+    rows.append(_against_faiss(flat, exact, alone, 1, repeats, cores))
+    rows += [_against_faiss(flat, exact, asked[:n], n, repeats, cores) for n in BATCHES]
+    for kind in TUNINGS:
+        rows += _approximate(kind, flat, exact, asked[:queries], repeats, cores)
+    return rows
 
 
-def _one_by_one(vectors: np.ndarray, asked: np.ndarray) -> list[np.ndarray]:
-    return [next(inner_product_search(query[None], vectors, TOP))[0] for query in asked]
+def _one_by_one(index: VectorIndex, asked: np.ndarray) -> list[np.ndarray]:
+    return [index.search(query[None], TOP)[0][0] for query in asked]
 
 
 def _against_floor(
-    vectors: np.ndarray, asked: np.ndarray, repeats: int, cores: int
+    exact: VectorIndex, what: str, size: int, asked: np.ndarray, repeats: int, cores: int
 ) -> dict[str, Any]:
     found = []
-    _one_by_one(vectors, asked)
+    _one_by_one(exact, asked)
     for _ in range(repeats):
         # Measured anew for each ratio: how fast memory is read changes with what else is running.
-        rates = measure_rates(sizes=(vectors.nbytes,), side=64)
-        floor = rates.floor_seconds(0, vectors.nbytes, vectors.nbytes) * len(asked)
+        rates = measure_rates(sizes=(size,), side=64)
+        floor = rates.floor_seconds(0, size, size) * len(asked)
         with stopwatch() as watch:
-            _one_by_one(vectors, asked)
+            _one_by_one(exact, asked)
         found.append(watch.seconds / floor)
     note = (
-        f"{on(cores)}; one query at a time, {vectors.nbytes / 2**20:,.0f} MiB of vectors, which a "
+        f"{on(cores)}; one query at a time, {size / 2**20:,.0f} MiB of {what}, which a "
         f"sum of them reads in {1000 * floor / len(asked):.1f} ms"
     )
-    return row("exact search", len(vectors), "floor: reading all vectors once", found, note)
+    return row("exact search", len(exact), f"floor: reading all {what} once", found, note)
 
 
 def _against_faiss(
-    flat: Any, vectors: np.ndarray, asked: np.ndarray, batch: int, repeats: int, cores: int
+    flat: Any, exact: VectorIndex, asked: np.ndarray, batch: int, repeats: int, cores: int
 ) -> dict[str, Any]:
     import faiss
 
     def ours() -> list[np.ndarray]:
-        if batch == 1:
-            return _one_by_one(vectors, asked)
-        return [rows for rows, _ in inner_product_search(asked, vectors, TOP)]
+        return _one_by_one(exact, asked) if batch == 1 else list(exact.search(asked, TOP)[0])
 
     def theirs() -> list[np.ndarray]:
         parts = np.split(asked, len(asked) // batch)
@@ -80,20 +82,22 @@ def _against_faiss(
     if share < RECALL:
         raise RagftError(f"bench retrieval: exact search finds {share:.1%} of what faiss finds")
     threshold = getattr(faiss.cvar, "distance_compute_blas_threshold", float("nan"))
-    how = "bfloat16, then float32" if first_look.pays(batch, len(vectors), TOP) else "float32"
+    looked = first_look.pays(batch, len(exact), TOP)
+    how = "by codes of 8 bits, then float32" if looked else "in float32"
     note = (
-        f"{on(cores)}; ours in {how}; faiss {faiss.__version__} multiplies matrices from "
+        f"{on(cores)}; ours {how}; faiss {faiss.__version__} multiplies matrices from "
         f"{threshold:,} numbers in the queries on, here {batch * DIMENSION:,}"
     )
     stage = "exact search" if batch == 1 else f"exact search, {batch} at once"
     found = ratios(ours, theirs, repeats)
-    return row(stage, len(vectors), "faiss IndexFlatIP", found, note, share)
+    return row(stage, len(exact), "faiss IndexFlatIP", found, note, share)
 
 
 def _approximate(
-    kind: str, vectors: np.ndarray, asked: np.ndarray, repeats: int, cores: int
-) -> dict[str, Any]:
-    truth, _ = VectorIndex(vectors).search(asked, TOP)
+    kind: str, flat: Any, exact: VectorIndex, asked: np.ndarray, repeats: int, cores: int
+) -> list[dict[str, Any]]:
+    vectors = exact.vectors
+    truth, _ = exact.search(asked, TOP)
     with stopwatch() as building:
         index = VectorIndex(vectors, kind, TUNINGS[kind])
     compared = _comparisons(kind)
@@ -101,17 +105,26 @@ def _approximate(
     compared = (_comparisons(kind) - compared) / len(asked)
     compared += centres(len(vectors)) if kind == "ivf" else 0  # which faiss does not count
     alone = asked[:ALONE]
-    found = ratios(
-        lambda: [index.search(query[None], TOP) for query in alone],
-        lambda: _one_by_one(vectors, alone),
-        repeats,
-    )
     note = (
         f"{on(cores)}; one query at a time; built in {building.seconds:.1f} s with "
         f"{index.tuning}; vectors drawn around 1,000 centres; {compared:,.0f} of them compared "
         "with a query"
     )
-    return row(f"{kind} search", len(vectors), "exact search", found, note, share)
+    others = {
+        "exact search": lambda: _one_by_one(exact, alone),
+        "faiss IndexFlatIP": lambda: [flat.search(query[None], TOP) for query in alone],
+    }
+    return [
+        row(
+            f"{kind} search",
+            len(vectors),
+            name,
+            ratios(lambda: _one_by_one(index, alone), other, repeats),
+            note,
+            share,
+        )
+        for name, other in others.items()
+    ]
 
 
 def _comparisons(kind: str) -> int:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ragft.experiments.rates import Rates
 from ragft.generation.shapes import SHAPES, Shape, shape_of
+from ragft.retrieval import first_look
 from ragft.retrieval.ann import index_bytes
 
 if TYPE_CHECKING:
@@ -46,6 +47,9 @@ class Work:
 
 def exact_search(vectors: int, dimension: int, together: int = 1) -> Work:
     """Return the work of comparing a question, one of several together, with every vector."""
+    if first_look.pays(together, vectors, 1):
+        held = first_look.code_bytes(vectors, dimension)
+        return Work(0, held / together, held)  # how fast codes are multiplied is not measured
     held = index_bytes(vectors, dimension)
     return Work(2 * vectors * dimension, held / together, held)
 

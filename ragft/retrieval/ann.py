@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from ragft.retrieval.dense import inner_product_search
+from ragft.retrieval.first_look import Codes
 from ragft.types import RagftError
 
 KINDS = ("exact", "hnsw", "ivf")
@@ -65,7 +66,7 @@ class VectorIndex:
         self.kind, self.tuning = kind, tuning or Tuning()
         self.dimension = vectors.shape[1]
         if kind == "exact":
-            self.vectors = np.ascontiguousarray(vectors, dtype=np.float32)
+            self.vectors, self._codes = np.ascontiguousarray(vectors, dtype=np.float32), Codes()
             return
         check_memory(
             index_bytes(len(vectors), self.dimension, kind, self.tuning),
@@ -79,7 +80,8 @@ class VectorIndex:
     @property
     def bytes(self) -> int:
         """Memory that the index takes, vectors included; computed from its shape."""
-        return index_bytes(len(self), self.dimension, self.kind, self.tuning)
+        made = index_bytes(len(self), self.dimension, self.kind, self.tuning)
+        return made + (self._codes.bytes if self.kind == "exact" else 0)
 
     def _build(self, vectors: np.ndarray) -> Any:
         import faiss
@@ -172,7 +174,7 @@ class VectorIndex:
         if not k or not len(queries):
             return np.empty((len(queries), k), np.int64), np.empty((len(queries), k), np.float32)
         if self.kind == "exact":
-            found = list(inner_product_search(queries, self.vectors, k))
+            found = list(inner_product_search(queries, self.vectors, k, codes=self._codes))
             return np.stack([rows for rows, _ in found]), np.stack([s for _, s in found])
         scores, rows = self._index.search(np.ascontiguousarray(queries, np.float32), k)
         return rows, scores
@@ -190,7 +192,7 @@ def index_bytes(
 
     HNSW keeps 2 M links of 4 bytes on the lowest layer and M on each of the few higher ones (a
     share 1 / M of the vectors is on each next one); IVF an 8-byte number for every vector, and the
-    centres.
+    centres. The codes that 'exact' keeps once a search needs them do not count here.
     """
     flat, tuning = 4 * count * dimension, tuning or Tuning()
     if kind == "hnsw":

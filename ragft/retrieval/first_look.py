@@ -1,87 +1,177 @@
-"""Which vectors can be among the nearest, by products in bfloat16: a few, which float32 decides.
+"""Which vectors can be among the nearest, by codes of 8 bits a number: a few, which float32 ranks.
 
-Many processors multiply numbers of 16 bits several times as fast as those of 32. How far off
-such a product can be is known, so that nothing is missed that exact search would find.
+Codes are a quarter of the bytes, and many processors multiply them several times as fast as
+float32. How far off such a product can be is known, so that nothing is missed that exact search
+would find.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from ragft.retrieval.topk import contenders
-from ragft.runtime import multiplies_bf16
+from ragft.runtime import multiplies_int8
 
-FEWEST_QUERIES, FEWEST_VECTORS = 12, 4096
-"""With fewer, the vectors are compared in float32 before they are made ready for this."""
+FEWEST_VECTORS, FEWEST_PRODUCTS = 4096, 2**15
+"""Vectors, and vectors times queries: with fewer, all are compared before the few are found."""
 MANY = 200
 """Vectors to each one wanted, at least; with fewer, too many are left over."""
-_SLAB = 2048
-"""Vectors looked at at once: they stay in a processor's cache while they are."""
-_ROUNDING = 2.0**-8
-"""What rounding to bfloat16 changes in a number at most, as a share of it."""
+_HIGHEST = 127
+"""The highest code; the lowest is its negative."""
+_SLAB = 4096
+"""Vectors looked at at once: what is computed of them stays in a processor's cache meanwhile."""
+_TOGETHER, _ROOM = 32, 2**22
+"""Queries looked for at once, and products that there is room for: one of the two may be more."""
+
+
+@dataclass(frozen=True)
+class Coded:
+    """Codes of one array of vectors: each number is a whole multiple of its vector's step."""
+
+    codes: Any
+    """Tensor of int8, shape (n, d)."""
+    steps: Any
+    """Tensor of float32, shape (n,)."""
+    off: float
+    """Length of the largest difference between a vector and what its codes stand for."""
+    longest: float
+    """Length of the longest vector."""
+
+    @property
+    def bytes(self) -> int:
+        """Memory of the codes and steps."""
+        return self.codes.nbytes + self.steps.nbytes
+
+
+class Codes:
+    """Codes of the arrays of an index, made when a search first needs them.
+
+    An array is known again by its identity: none may be changed in place.
+    """
+
+    def __init__(self) -> None:
+        self._known: list[tuple[np.ndarray, Coded]] = []
+
+    @property
+    def bytes(self) -> int:
+        """Memory of the codes that there are now."""
+        return sum(coded.bytes for _, coded in self._known)
+
+    def of(self, arrays: Sequence[np.ndarray], held: Sequence[Any]) -> list[Coded]:
+        """Return the codes of arrays; `held` are the same as tensors of float32.
+
+        Codes of arrays that are not among these are forgotten.
+        """
+        known = {id(array): coded for array, coded in self._known}
+        found = [
+            (array, known.get(id(array)) or coded(vectors))
+            for array, vectors in zip(arrays, held, strict=True)
+        ]
+        self._known = found
+        return [coded for _, coded in found]
 
 
 def pays(queries: int, vectors: int, k: int) -> bool:
     """Tell whether a first look for the k best is worth its while here."""
-    enough = vectors >= max(FEWEST_VECTORS, MANY * k)
-    return queries >= FEWEST_QUERIES and enough and multiplies_bf16("cpu")
+    enough = vectors >= max(FEWEST_VECTORS, MANY * k) and queries * vectors >= FEWEST_PRODUCTS
+    return enough and multiplies_int8()
 
 
-def candidates(
-    asked: Any, held: Sequence[Any], k: int, chosen: np.ndarray | None = None
-) -> Iterator[np.ndarray]:
-    """Yield for each query the items of which its k best are a part.
+def code_bytes(vectors: int, dimension: int) -> int:
+    """Return the bytes that a look at so many vectors reads."""
+    return vectors * (dimension + 4)
+
+
+def coded(vectors: Any) -> Coded:
+    """Return the codes of a tensor of float32, shape (n, d)."""
+    import torch
+
+    codes, steps = torch.empty(vectors.shape, dtype=torch.int8), torch.empty(len(vectors))
+    off = longest = 0.0
+    for begin in range(0, len(vectors), _SLAB):
+        slab, at = vectors[begin : begin + _SLAB], slice(begin, begin + _SLAB)
+        codes[at], steps[at], stood_for = _rounded(slab)
+        off = max(off, float(_lengths(slab - stood_for).max()))
+        longest = max(longest, float(_lengths(slab).max()))
+    return Coded(codes, steps, off, longest)
+
+
+def _rounded(vectors: Any) -> tuple[Any, Any, Any]:
+    """Return codes as float32, the step of each vector, and what they stand for."""
+    steps = vectors.abs().amax(dim=1) / _HIGHEST
+    steps[steps == 0] = 1.0
+    # Steps that are too small to be told apart may lead to higher codes.
+    codes = (vectors / steps[:, None]).round_().clamp_(-_HIGHEST, _HIGHEST)
+    return codes, steps, codes * steps[:, None]
+
+
+def _lengths(vectors: Any) -> Any:
+    import torch
+
+    return torch.linalg.vector_norm(vectors, dim=1)
+
+
+def looks(asked: Any, held: Sequence[Coded]) -> Iterator[tuple[np.ndarray, float]]:
+    """Yield for each query its inner products with all vectors, by their codes.
 
     Parameters
     ----------
     asked : tensor of float32, shape (q, d)
-    held : sequence of tensors of float32, shape (n, d)
+    held : sequence of Coded
         Their rows follow each other.
-    k : int
-        More than there are items gives all.
-    chosen : ndarray of int, optional
-        The row of each item; None: every row is one.
 
     Yields
     ------
-    ndarray of int64
-        Ascending.
+    scores : ndarray of float32, shape (n,)
+        Until the next is taken.
+    off : float
+        How far these are off at most, from what float32 gives.
     """
-    scores, longest = _looked_at(asked, held)
-    reach = 2 * error(asked.shape[1]) * longest * asked.norm(dim=1).numpy()
-    for row, far in zip(scores, reach, strict=True):
-        seen = row.float().numpy()
-        seen = seen if chosen is None else seen[chosen]
-        # An item of the k best is off by half the reach at most, and so are those that beat it.
-        yield contenders(seen, min(k, len(seen)), far) if len(seen) and k else np.arange(0)
-
-
-def error(dimension: int) -> float:
-    """Return how far a product in bfloat16 is off at most, as a share of both vectors' lengths.
-
-    Both factors and the result are rounded, and the sum is in float32. By the inequality of Cauchy
-    and Schwarz the products add up to no more than the product of the lengths.
-    """
-    factors = 2 * _ROUNDING + _ROUNDING**2
-    summed = dimension * 2.0**-23
-    return (1 + factors + summed) * (1 + _ROUNDING) - 1
-
-
-def _looked_at(asked: Any, held: Sequence[Any]) -> tuple[Any, float]:
-    """Return the products in bfloat16, shape (q, n), and the length of the longest vector."""
     import torch
 
-    count, size = sum(map(len, held)), asked.shape[1]
-    scores = torch.empty(len(asked), count, dtype=torch.bfloat16)
-    room = torch.empty(_SLAB, size, dtype=torch.bfloat16)
-    half, longest, begin = asked.bfloat16(), 0.0, 0
-    for slab in (slab for part in held for slab in part.split(_SLAB)):
-        # Copied slab by slab: a second copy of all vectors would cost half their memory again.
-        made = room[: len(slab)].copy_(slab)
-        scores[:, begin : begin + len(slab)] = half @ made.T
-        longest = max(longest, float(torch.linalg.vector_norm(slab, dim=1).max()))
-        begin += len(slab)
-    return scores, longest
+    count = sum(len(part.codes) for part in held)
+    # Memory asked for anew is as slow to write as all of this is to compute.
+    room = torch.empty(min(len(asked), max(_TOGETHER, _ROOM // max(1, count))), count)
+    for some in asked.split(max(1, len(room))):
+        scores = room[: len(some)]
+        furthest = _look(some, held, scores)
+        yield from zip(scores.numpy(), furthest.tolist(), strict=True)
+
+
+def _look(asked: Any, held: Sequence[Coded], scores: Any) -> Any:
+    """Fill in the products of the codes, (q, n), and return how far they are off at most, (q,).
+
+    With x = x' + e and q = q' + f, where x' and q' are what the codes stand for, the product q·x
+    differs from q'·x' by q'·e + f·x, which by the inequality of Cauchy and Schwarz is no longer
+    than |q'||e| + |f||x|.
+    """
+    import torch
+
+    codes, steps, stood_for = _rounded(asked)
+    codes = codes.to(torch.int8)
+    begin = 0
+    for part in held:
+        size = len(part.codes) if len(asked) == 1 else _SLAB
+        for some, of in zip(part.codes.split(size), part.steps.split(size), strict=True):
+            end = begin + len(some)
+            torch.mul(_products(codes, some), of, out=scores[:, begin:end])
+            begin = end
+    scores *= steps[:, None]
+    off = max(part.off for part in held)
+    longest = max(part.longest for part in held)
+    # Sums of float32 are rounded too, here and where the candidates are compared.
+    rounding = (asked.shape[1] + 8) * 2.0**-23 * longest * _lengths(asked) + 2.0**-126
+    left = _lengths(stood_for) * off + _lengths(asked - stood_for) * longest
+    return 1.001 * left + rounding
+
+
+def _products(asked: Any, codes: Any) -> Any:
+    """Return the products of codes (q, d) and (n, d): int32, shape (q, n)."""
+    import torch
+
+    if len(asked) == 1:  # the other way round torch 2.13 returns wrong numbers
+        return torch._int_mm(codes, asked.T).view(1, -1)
+    return torch._int_mm(asked, codes.T)

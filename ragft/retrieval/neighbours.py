@@ -17,13 +17,15 @@ import numpy as np
 from ragft.retrieval.ann import KINDS, MEMORY_SHARE, VectorIndex, free_memory, index_bytes
 from ragft.retrieval.candidates import Ranking
 from ragft.retrieval.dense import inner_product_search, rows_of
+from ragft.retrieval.first_look import Codes
 from ragft.types import RagftError
 
 AUTO = "auto"
 CHOICES = (AUTO, *KINDS)
 EXACT_UP_TO = 300_000
 """Vectors up to which 'auto' compares every one: 440 MiB at 384 dimensions, which two cores read
-in 11 to 15 ms, a small part of what a language model takes to answer. Beyond, 'auto' takes IVF:
+in 11 to 15 ms (and a quarter of it as codes, see `first_look`), a small part of what a language
+model takes to answer. Beyond, 'auto' takes IVF:
 with like recall it was built 4 times as quickly as HNSW, in less memory, and searched no slower
 (see `bench retrieval`); HNSW is taken where it is asked for."""
 RECALL_WANTED = 0.99
@@ -158,7 +160,7 @@ class Neighbours:
         """
         chosen = np.random.default_rng(0).permutation(len(at))[:SAMPLE]
         own = rows_of(blocks, at[chosen])
-        truth = list(inner_product_search(own, blocks, TOP + 1, None, at))
+        truth = list(inner_product_search(own, blocks, TOP + 1, None, at, Codes()))
         for doubling in range(_WIDEST + 1):
             self.recall = _share(self._found(own, TOP + 1), truth, chosen)
             if not self.recall < RECALL_WANTED or doubling == _WIDEST:

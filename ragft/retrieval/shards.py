@@ -8,7 +8,7 @@ Changing a passage therefore means writing the shards again.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from ragft.retrieval.bm25 import Postings, tokenize
 from ragft.retrieval.candidates import Ranking
 from ragft.retrieval.dense import Embedder, inner_product_search
 from ragft.retrieval.filters import Filter
+from ragft.retrieval.first_look import Codes
 from ragft.retrieval.fusion import Fusion
 from ragft.retrieval.index import HybridIndex
 from ragft.retrieval.parts import EmbedsTexts, Found, ScoresPairs, Timings, check_model, model_of
@@ -45,6 +46,8 @@ class Shard:
     """float32, shape (n, d); (0, 0) without."""
     postings: Postings
     """BM25's scores by word, over the passages."""
+    codes: Codes = field(default_factory=Codes, compare=False)
+    """Of the vectors, for searching them."""
 
     def scores(self, words: Sequence[str]) -> np.ndarray:
         """Return BM25's score of each passage, float64 of shape (n,)."""
@@ -195,7 +198,7 @@ class ShardedIndex(Searching):
 
     def _nearest(self, vectors: np.ndarray, k: int, rows: np.ndarray | None) -> Found:
         searches = [
-            inner_product_search(vectors, shard.vectors, k, shard.rows(rows))
+            inner_product_search(vectors, shard.vectors, k, shard.rows(rows), codes=shard.codes)
             for shard in self.shards
         ]
         for parts in zip(*searches, strict=True):

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from ragft.retrieval.dense import inner_product_search, rows_of
+from ragft.retrieval.first_look import Codes
 from ragft.retrieval.neighbours import AUTO, Neighbours, check_kind, chosen_kind
 from ragft.retrieval.parts import Found
 from ragft.types import RagftError
@@ -54,6 +55,7 @@ class Vectors:
         self.row_of: dict[str, int] = {}
         self.neighbours: Neighbours | None = None
         self._at: np.ndarray | None = None
+        self._codes = Codes()
 
     def __len__(self) -> int:
         return sum(map(len, self.blocks))
@@ -65,9 +67,9 @@ class Vectors:
 
     @property
     def bytes(self) -> int:
-        """Memory of the vectors, those mapped from files included, and of an approximate index."""
+        """Memory of the vectors, those mapped from files included, and of what finds them."""
         near = self.neighbours.index.bytes if self.neighbours else 0
-        return sum(block.nbytes for block in self.blocks) + near
+        return sum(block.nbytes for block in self.blocks) + self._codes.bytes + near
 
     @property
     def searched(self) -> str:
@@ -159,6 +161,6 @@ class Vectors:
         Where only some places are allowed, all of those are compared.
         """
         if self.neighbours is None or rows is not None:
-            return inner_product_search(queries, self.blocks, k, rows, self._at)
+            return inner_product_search(queries, self.blocks, k, rows, self._at, self._codes)
         at = np.arange(len(self)) if self._at is None else self._at
         return self.neighbours.search(queries, k, self.blocks, at)

@@ -4,12 +4,12 @@ import math
 from importlib.util import find_spec
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
 
 from ragft.bench import embedding, hybrid, nearest, peers, sides, words
 from ragft.bench.retrieval import retrieval
 from ragft.experiments.rates import CHECK_SIZES, measure_rates
+from ragft.retrieval import first_look
 from ragft.types import RagftError
 
 KEYS = ["stage", "size", "against", "ratio", "low", "high", "recall", "note"]
@@ -54,7 +54,8 @@ def test_every_stage_is_timed_and_absent_peers_say_how_to_have_them(small, absen
         ("BM25 query", "rank-bm25"), ("BM25 query", "bm25s"), ("BM25 build", "bm25s"),
         ("exact search", "floor:"), ("exact search", "faiss"),
         ("exact search, 32 at once", "faiss"), ("exact search, 128 at once", "faiss"),
-        ("hnsw search", "exact"), ("ivf search", "exact"),
+        ("hnsw search", "exact"), ("hnsw search", "faiss"),
+        ("ivf search", "exact"), ("ivf search", "faiss"),
         ("hybrid search", "bm25s"), ("hybrid search", "LlamaIndex"),
         ("hybrid search", "LangChain"), ("hybrid build", "LlamaIndex"),
         ("hybrid memory", "LlamaIndex"), ("embedding float32", "encode"),
@@ -127,9 +128,20 @@ def test_an_index_that_counts_other_words_did_other_work(monkeypatch):
         words._building(texts, 1, 1)
 
 
+def test_what_is_read_once_is_vectors_and_where_they_are_looked_at_codes(monkeypatch):
+    monkeypatch.setattr(first_look, "pays", lambda *_: True)
+    vectors, codes, *_ = _checked(nearest.by_vectors(1000, **SIZES))
+    assert vectors["against"] == "floor: reading all vectors once"
+    assert codes["against"] == "floor: reading all codes once"
+    assert f"{1000 * (sides.DIMENSION + 4) / 2**20:.0f} MiB of codes" in codes["note"]
+
+
 def test_a_search_by_vectors_that_misses_what_faiss_finds_is_noticed(monkeypatch):
+    search = nearest.VectorIndex.search
     monkeypatch.setattr(
-        nearest, "inner_product_search", lambda asked, *_: ((np.arange(10), None) for _ in asked)
+        nearest.VectorIndex,
+        "search",
+        lambda *given: [part[:, ::-1] // 2 for part in search(*given)],
     )
     with pytest.raises(RagftError, match="exact search finds .* of what faiss finds"):
         nearest.by_vectors(1000, **SIZES)

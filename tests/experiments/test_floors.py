@@ -7,14 +7,29 @@ from dataclasses import replace
 
 import pytest
 
-from ragft.experiments.floors import DOCUMENTS, LARGE, Point, Work, extrapolated, floors
+from ragft.experiments.floors import (
+    DOCUMENTS,
+    LARGE,
+    Point,
+    Work,
+    exact_search,
+    extrapolated,
+    floors,
+)
 from ragft.experiments.rates import Rates
 from ragft.generation.shapes import Shape
+from ragft.retrieval import first_look
 
 SHAPE = Shape("s", "Llama", 1, 4, 8, 2, 1, 10, True)  # 2·16 + 2·4·2 + 3·4·8 = 144 a layer
 POINT = Point(SHAPE, 3.0, 2.0, 1, 4, question_tokens=5.0, encoder_weights=7, vectors=100,
               dimension=6)  # fmt: skip
 RATES = Rates("cpu", "float32", 1000.0, ((10, 100.0),))
+
+
+@pytest.fixture(autouse=True)
+def no_codes(monkeypatch):
+    """A processor that compares vectors in float32 alone, whichever runs this."""
+    monkeypatch.setattr(first_look, "multiplies_int8", lambda: False)
 
 
 def test_the_work_of_every_stage_by_hand():
@@ -33,6 +48,14 @@ def test_a_batch_shares_the_reading_and_not_the_computing():
         assert four[stage] == Work(one.operations, one.bytes_read / 4, one.working_set)
     own = 2 * 2 * 3.5 * 4
     assert four["decode"].bytes_read == pytest.approx(184 * 4 / 4 + own)
+
+
+def test_where_codes_are_looked_at_they_alone_are_read(monkeypatch):
+    assert exact_search(50_000, 10) == Work(1_000_000, 2_000_000, 2_000_000)
+    monkeypatch.setattr(first_look, "multiplies_int8", lambda: True)
+    assert exact_search(50_000, 10) == Work(0, 700_000, 700_000)  # 10 codes and a step each
+    assert exact_search(50_000, 10, 7) == Work(0, 100_000, 700_000)
+    assert exact_search(1000, 10) == Work(20_000, 40_000, 40_000)  # too few
 
 
 def test_a_single_token_takes_no_decoding_and_an_unknown_model_is_not_counted():

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
 import shutil
 import socket
@@ -69,7 +70,8 @@ def lab(tmp_path) -> Iterator[tuple[str, Path]]:
     token, own = secrets.token_hex(16), {"RAGFT_CACHE": tmp_path / "cache"}
     for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR"):
         own[name] = tmp_path / name.lower()
-    options = ["--no-browser", "--allow-root", f"--IdentityProvider.token={token}"]
+    options = re.search(r"^LAB_OPTIONS := (.*)$", (ROOT / "Makefile").read_text(), re.M)[1].split()
+    options += ["--no-browser", "--allow-root", f"--IdentityProvider.token={token}"]
     options += [f"--ServerApp.port={port}", "--ServerApp.port_retries=0"]
     with (tmp_path / "lab.log").open("w") as log:
         server = subprocess.Popen(
