@@ -44,7 +44,7 @@ TOP = 10
 QUANTILES = (0.5, 0.95, 0.99)
 RATES = ("", 0)
 """The cell in which the machine's rates are measured."""
-VERSION = 2
+VERSION = 3
 """Raised when the meaning of a cell changes, so that older cells are not reused."""
 
 

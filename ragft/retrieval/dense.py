@@ -319,12 +319,14 @@ def _after_a_look(
     arrays = [part.numpy() for part in held]
     for number, (row, off) in enumerate(first_look.looks(asked, codes)):
         query, seen = asked[number].numpy(), row if chosen is None else row[chosen]
-        items = contenders(seen, min(k, len(seen)), 2 * off) if len(seen) and k else np.arange(0)
-        if len(items) * _FEW <= sum(map(len, held)):
+        wanted = min(k, len(seen))
+        items = contenders(seen, wanted, 2 * off) if wanted else np.arange(0)
+        if wanted and len(items) * _FEW <= sum(map(len, held)):
             looks = seen[items]
-            # The k-th best is as good as the worst of these, and none is better than it looks by
-            # more than `off`.
-            least = _scores_of(items[best(looks, k)], query, arrays, chosen).min(initial=np.inf)
+            # The k-th best is as good as the worst of the k that look best, and none is better
+            # than it looks by more than `off`.
+            foremost = np.argpartition(looks, len(looks) - wanted)[len(looks) - wanted :]
+            least = _scores_of(items[foremost], query, arrays, chosen).min()
             items = items[looks >= least - off]
             scores = _scores_of(items, query, arrays, chosen)
             # By kernels that few use yet: whether they are right is seen here, and costs nothing.

@@ -23,7 +23,7 @@ _HIGHEST = 127
 """The highest code; the lowest is its negative."""
 _SLAB = 4096
 """Vectors looked at at once: what is computed of them stays in a processor's cache meanwhile."""
-_TOGETHER, _ROOM = 32, 2**22
+_TOGETHER, _ROOM = 64, 2**22
 """Queries looked for at once, and products that there is room for: one of the two may be more."""
 
 
@@ -157,9 +157,8 @@ def _look(asked: Any, held: Sequence[Coded], scores: Any) -> Any:
         size = len(part.codes) if len(asked) == 1 else _SLAB
         for some, of in zip(part.codes.split(size), part.steps.split(size), strict=True):
             end = begin + len(some)
-            torch.mul(_products(codes, some), of, out=scores[:, begin:end])
+            torch.mul(_products(codes, some), of, out=scores[:, begin:end]).mul_(steps[:, None])
             begin = end
-    scores *= steps[:, None]
     off = max(part.off for part in held)
     longest = max(part.longest for part in held)
     # Sums of float32 are rounded too, here and where the candidates are compared.

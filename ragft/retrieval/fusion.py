@@ -73,18 +73,17 @@ class Fusion:
             What the positions refer to; only their sources and collections are looked at.
         """
         if self.method == "rrf":
-            ranked = [positions.tolist() for positions, _ in rankings]
-            fused = reciprocal_rank_fusion(ranked, self.k, self.weights)
+            order, scores = _by_ranks([places for places, _ in rankings], self.k, self.weights)
         else:
             scored = [
                 list(zip(*(part.tolist() for part in pair), strict=True)) for pair in rankings
             ]
-            fused = score_fusion(scored, self.method, self.weights)
+            order, scores = _arrays(score_fusion(scored, self.method, self.weights))
         if self.priority:
-            fused = [(i, score * self.weight_of(passages[i])) for i, score in fused]
-            fused.sort(key=lambda pair: -pair[1])
-        order = np.array([i for i, _ in fused], dtype=np.int64)
-        return order, np.array([score for _, score in fused], dtype=np.float64)
+            scores = scores * [self.weight_of(passages[i]) for i in order]
+            best = np.argsort(-scores, kind="stable")
+            order, scores = order[best], scores[best]
+        return order, scores
 
     def weight_of(self, passage: Passage) -> float:
         """Return the priority of a passage: its source's, else its collection's, else 1."""
@@ -132,11 +131,29 @@ def reciprocal_rank_fusion(
     weights = _weights(weights, len(rankings))
     if k < 0:
         raise RagftError(f"fusion: k must be at least 0, not {k}.")
-    scores: dict[Id, float] = {}
-    for ranking, weight in zip(rankings, weights, strict=True):
-        for rank, item in enumerate(_distinct(ranking), start=1):
-            scores[item] = scores.get(item, 0.0) + weight / (k + rank)
-    return sorted(scores.items(), key=lambda pair: -pair[1])
+    numbers: dict[Id, int] = {}
+    places = [
+        np.array([numbers.setdefault(item, len(numbers)) for item in _distinct(ranking)], np.int64)
+        for ranking in rankings
+    ]
+    order, scores = _by_ranks(places, k, weights)
+    items = list(numbers)
+    return [(items[n], score) for n, score in zip(order.tolist(), scores.tolist(), strict=True)]
+
+
+def _by_ranks(
+    rankings: Sequence[np.ndarray], k: int, weights: Sequence[float]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return what `reciprocal_rank_fusion` does, of rankings of numbers and as two arrays."""
+    if not rankings:
+        return np.empty(0, np.int64), np.empty(0)
+    shares = [w / (k + np.arange(1, len(r) + 1)) for w, r in zip(weights, rankings, strict=True)]
+    found, first, which = np.unique(
+        np.concatenate(rankings), return_index=True, return_inverse=True
+    )
+    scores = np.bincount(which, np.concatenate(shares), len(found))
+    order = np.lexsort((first, -scores))
+    return found[order], scores[order]
 
 
 def score_fusion(
@@ -206,7 +223,10 @@ def blended(
     if weight == 1:
         return after
     rankings = [list(zip(*(part.tolist() for part in one), strict=True)) for one in (before, after)]
-    fused = score_fusion(rankings, "zscore", [1 - weight, weight])
+    return _arrays(score_fusion(rankings, "zscore", [1 - weight, weight]))
+
+
+def _arrays(fused: Sequence[tuple[int, float]]) -> tuple[np.ndarray, np.ndarray]:
     order = np.array([i for i, _ in fused], dtype=np.int64)
     return order, np.array([score for _, score in fused], dtype=np.float64)
 
