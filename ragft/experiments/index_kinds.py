@@ -56,7 +56,8 @@ class IndexKinds(Finished):
         """One row per kind × vectors.
 
         Quantiles of the milliseconds of a search, recall, the seconds to build, bytes held, and for
-        'exact' the floor in milliseconds and the median over it.
+        'exact' the floor in milliseconds, the median over it, and `reading`, the milliseconds in
+        which the vectors themselves are read once: longer than the floor where codes are read.
         """
         return self.frame("summary")
 
@@ -221,10 +222,12 @@ def _summed_up(
             row |= {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}
         shares = mean_interval(frame["recall"], frame["number"], **options)
         row |= {"recall": shares.mean, "recall_low": shares.low, "recall_high": shares.high}
-        row |= {"n": len(frame), "floor": None, "over": None}
+        row |= {"n": len(frame), "floor": None, "over": None, "reading": None}
         if note["kind"] == "exact":
             floor = exact_search(note["vectors"], note["dimension"]).floor_ms(rates)
-            row |= {"floor": floor, "over": row["p50"] / floor}
+            held = index_bytes(note["vectors"], note["dimension"])
+            reading = 1000 * rates.floor_seconds(0, held, held)
+            row |= {"floor": floor, "over": row["p50"] / floor, "reading": reading}
         rows.append(row)
     searches = pd.concat(frames[:-1], ignore_index=True)
     return searches, {"summary": rows, "rates": notes[-1]["rates"]}

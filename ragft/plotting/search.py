@@ -60,7 +60,10 @@ def search_curves(summary: pd.DataFrame, title: str = "", note: str = "") -> Fig
     right.set(ylabel="share of the true neighbours found", ylim=(0, 1.02))
     heading(figure, title)
     fewest = int(summary["n"].min())
-    told = f"n = {fewest} searches a point. Thick p50, thin p95; thin grey: the floor, reading all."
+    told = (
+        f"n = {fewest} searches a point. Thick p50, thin p95; thin grey: the floor, reading every "
+        "vector or its codes."
+    )
     caption(figure, " ".join(part for part in (told, note) if part))
     name_ends(figure, [(left, times), (right, found)])
     return figure

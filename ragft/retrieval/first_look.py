@@ -153,7 +153,7 @@ def _look(asked: Any, held: Sequence[Coded], scores: Any) -> Any:
     codes, steps, stood_for = _rounded(asked)
     codes = codes.to(torch.int8)
     begin = 0
-    for part in held:
+    for part in (part for part in held if len(part.codes)):
         size = len(part.codes) if len(asked) == 1 else _SLAB
         for some, of in zip(part.codes.split(size), part.steps.split(size), strict=True):
             end = begin + len(some)

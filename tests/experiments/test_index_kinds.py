@@ -10,6 +10,7 @@ from ragft.experiments.index_kinds import KINDS, TOP, index_kinds
 from ragft.experiments.rates import Rates
 from ragft.experiments.tasks import world_task
 from ragft.profiles import profile
+from ragft.retrieval import first_look
 from ragft.types import RagftError
 
 SIZES = {"exact": (50, 300), "hnsw": (300,), "ivf": (300,)}
@@ -60,6 +61,11 @@ def test_the_floor_of_an_exact_search_is_reading_every_vector(task, options, mon
     monkeypatch.setattr(module, "measure_rates", lambda **_: rates)
     found = index_kinds(task, {"exact": (50, 300)}, **options)
     assert found.summary["floor"].tolist() == [50 * 8 * 4, 300 * 8 * 4]  # ms at 1000 bytes a second
+    assert found.summary["reading"].tolist() == found.summary["floor"].tolist()
+    monkeypatch.setattr(first_look, "pays", lambda *_: True)
+    found = index_kinds(task, {"exact": (50, 301)}, **options)
+    assert found.summary["floor"].tolist() == [50 * (8 + 4), 301 * (8 + 4)]  # codes and steps
+    assert found.summary["reading"].tolist() == [50 * 8 * 4, 301 * 8 * 4]
 
 
 def test_a_blind_index_has_recall_0(task, options, monkeypatch):

@@ -109,6 +109,29 @@ def test_codes_are_made_once_for_an_array_and_forgotten_with_it(always, monkeypa
     assert made == [600, 300, 50] and codes.bytes == 650 * 20
 
 
+@pytest.mark.parametrize("rows", [1, 2, 3, 17, 4097])
+@pytest.mark.parametrize("count", [1, 2, 3, 8])
+def test_products_of_codes_of_any_shape(count, rows):
+    drawn = torch.Generator().manual_seed(0)
+    for dimension in (1, 7, 32, 384):
+        asked, codes = (
+            torch.randint(-127, 128, (n, dimension), generator=drawn, dtype=torch.int8)
+            for n in (count, rows)
+        )
+        expected = asked.double() @ codes.double().T
+        assert torch.equal(first_look._products(asked, codes).double(), expected)
+
+
+def test_arrays_without_a_row_and_with_one_are_searched_too(always, monkeypatch):
+    vectors, queries = _drawn(0, 4500, 32, 1.0), _drawn(1, 3, 32, 1.0)
+    blocks = np.split(vectors, [0, 1, 4097, 4097])  # none, one, a slab, none, the rest
+    expected = [rows.tolist() for rows, _ in inner_product_search(queries, vectors, 4)]
+    monkeypatch.setattr(dense, "_compared", None)
+    for asked in (queries, queries[:1]):
+        found = inner_product_search(asked, blocks, 4, codes=Codes())
+        assert [rows.tolist() for rows, _ in found] == expected[: len(asked)]
+
+
 @pytest.mark.parametrize("count", [1, 4])
 def test_a_kernel_that_is_wrong_is_noticed(count, always, monkeypatch):
     """As that of torch 2.13 is for one query, the other way round."""
