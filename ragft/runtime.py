@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import platform
 import random
+import shutil
 import subprocess
 import sys
 import time
@@ -129,6 +130,30 @@ def multiplies_int8() -> bool:
 
     told = getattr(torch.cpu, "_is_vnni_supported", lambda: False)
     return hasattr(torch, "_int_mm") and told()
+
+
+def can_compile() -> bool:
+    """Tell whether there is a C++ compiler, with which torch compiles."""
+    return any(map(shutil.which, (os.environ.get("CXX") or "g++", "clang++")))
+
+
+def require_compiler(what: str) -> None:
+    """Refuse to let torch compile where there is nothing to compile with.
+
+    Parameters
+    ----------
+    what : str
+        What wants it, and what to do without, for the message.
+
+    Raises
+    ------
+    RagftError
+        There is no C++ compiler.
+    """
+    if not can_compile():
+        raise RagftError(
+            f"{what} needs a C++ compiler (g++ or clang++); install one, or go without"
+        )
 
 
 def set_seed(seed: int) -> None:

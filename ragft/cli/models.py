@@ -31,7 +31,7 @@ def _add_train(commands: Any) -> None:
         command.add_argument(
             f"--{name.replace('_', '-')}", type=kind, metavar=kind.__name__[0].upper()
         )
-    for name in ("gradient_checkpointing", "mix_lengths"):
+    for name in ("gradient_checkpointing", "mix_lengths", "compiled"):
         command.add_argument(f"--{name.replace('_', '-')}", action="store_true")
     command.add_argument("--no-resume", action="store_true", help="start an interrupted run again")
     command.add_argument(
@@ -68,6 +68,7 @@ def _train(options: argparse.Namespace) -> int:
         conflicts=options.conflicts,
         gradient_checkpointing=options.gradient_checkpointing,
         mix_lengths=options.mix_lengths,
+        compiled=options.compiled,
         resume=not options.no_resume,
         progress=not options.json,
         processes=options.processes,

@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-import os
-import shutil
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ragft import files
 from ragft.files import build_once, check_folder
-from ragft.runtime import cache_dir
+from ragft.runtime import cache_dir, require_compiler
 from ragft.types import RagftError
 
 if TYPE_CHECKING:
@@ -107,11 +105,7 @@ def load_compiled(folder: Path, device: str | None = None) -> SentenceTransforme
     """
     import torch
 
-    if not any(map(shutil.which, (os.environ.get("CXX") or "g++", "clang++"))):
-        raise RagftError(
-            f"embedding model {folder}: compiling it needs a C++ compiler (g++ or clang++); "
-            "install one, or embed without compiled=True."
-        )
+    require_compiler(f"embedding model {folder}: compiled=True")
     model = load.__wrapped__(folder, device)
     # Batches differ in length: without `dynamic` each length would be compiled anew.
     model[0].auto_model = torch.compile(model[0].auto_model, dynamic=True)

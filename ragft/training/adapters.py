@@ -84,6 +84,8 @@ class Settings:
     mix_lengths: bool = False
     processes: int = 1
     """Processes that share each batch: sums are then made in another order."""
+    compiled: bool = False
+    """Whether torch compiled the layers, which then round elsewhere."""
 
 
 _LATER = {
@@ -92,6 +94,7 @@ _LATER = {
     "gradient_checkpointing": False,
     "mix_lengths": False,
     "processes": 1,
+    "compiled": False,
 }
 """Settings that came later: left out where they say nothing, so that older results stay valid."""
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ragft import models
-from ragft.runtime import multiplies_bf16
+from ragft.runtime import multiplies_bf16, require_compiler
 from ragft.training import processes
 from ragft.training.adapters import Settings
 from ragft.types import RagftError
@@ -222,6 +222,23 @@ def start_from_words(tuned: Any, seed: int) -> None:
         # (layers × 2, heads, tokens, width) to a line for each token, as PEFT keeps them
         lines = torch.stack(parts).permute(2, 0, 1, 3).reshape(weight.shape)
         weight.data.copy_(lines)
+
+
+def check_compiled(method: str, processes: int, gradient_checkpointing: bool) -> None:
+    """Refuse to compile what is not meant to be.
+
+    Raises
+    ------
+    RagftError
+        Another method than 'lora' and 'full', several processes, activations computed twice, or
+        no compiler.
+    """
+    if method not in ("lora", "full") or processes > 1 or gradient_checkpointing:
+        raise RagftError(
+            "compiled=True: for method 'lora' or 'full', in one process, without "
+            "gradient_checkpointing; leave one of them out"
+        )
+    require_compiler("compiled=True")
 
 
 def soft_tokens(method: str, virtual_tokens: int, given: PeftConfig | None) -> int:

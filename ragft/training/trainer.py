@@ -34,6 +34,8 @@ CHECKPOINT_SECONDS = 60.0
 """A run shorter than this writes no checkpoint: starting again is cheaper."""
 LEFT = 30_000_000
 """Parameters that trainings may leave behind before all that they left is looked for."""
+_VARIETIES = 64
+"""Kinds of layers that one process may compile; more are computed as without."""
 COMPLETE = "ragft_complete"
 """Marker put into a checkpoint once it is whole."""
 
@@ -245,6 +247,28 @@ def halve_frozen(network: Any) -> None:
             module.forward = partial(linear, **halves)
 
 
+def compile_layers(network: Any) -> None:
+    """Let torch compile each layer of a transformer when it is first computed.
+
+    Layer by layer, so that one is compiled and all others, also of the next model of this shape,
+    are computed by the same code.
+
+    Raises
+    ------
+    RagftError
+        The architecture does not say what its layers are.
+    """
+    names = getattr(network, "_no_split_modules", None) or ()
+    layers = [module for module in network.modules() if type(module).__name__ in names]
+    if not layers:
+        raise RagftError("compiled=True: this model does not name its layers; train without it")
+    # Each rank and each kind of weight is compiled anew: more of them than torch expects.
+    dynamo = torch._dynamo.config
+    dynamo.recompile_limit = max(dynamo.recompile_limit, _VARIETIES)
+    for layer in layers:
+        layer.compile(dynamic=True)  # rows and widths of batches differ
+
+
 def _drops_nothing(module: Any) -> bool:
     """Tell whether a LoRA layer has no dropout: what it leaves is rounded by its precision."""
     return all(type(part) is torch.nn.Identity for part in module.lora_dropout.values())
@@ -331,6 +355,8 @@ def build(
         start_from_words(tuner.model, chosen.seed)
     if bf16 and not chosen.method.startswith("peft:"):  # some of PEFT's kinds read the weights
         halve_frozen(tuner.model)
+    if chosen.compiled:
+        compile_layers(tuner.model)
     return tuner
 
 

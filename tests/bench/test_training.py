@@ -9,6 +9,12 @@ from ragft.bench.training import _Bench, training
 from ragft.types import RagftError
 
 
+@pytest.fixture(autouse=True)
+def no_compiler(monkeypatch):
+    """Compiling takes half a minute; one test says what it would add."""
+    monkeypatch.setattr(bench, "can_compile", lambda: False)
+
+
 @pytest.fixture
 def trained(monkeypatch):
     """What each side was given to train on, in order, and the options of TRL's."""
@@ -54,6 +60,22 @@ def test_the_ratio_is_theirs_over_ours_and_the_losses_stand_beside_it(roomy_mode
     assert (packed["ratio"], packed["low"], packed["high"]) == (2.5, 2.0, 3.0)
     assert "ours 0.4000 (0.2000 to 0.6000), TRL's 0.3000 (0.1000 to 0.5000)" in plain["note"]
     assert "TRL's 0.5000 (0.3000 to 0.7000)" in packed["note"]
+
+
+def test_where_there_is_a_compiler_ours_is_also_compiled(roomy_model, monkeypatch):
+    monkeypatch.setattr(bench, "can_compile", lambda: True)
+    seconds = {False: 10.0, True: 5.0}
+    monkeypatch.setattr(
+        _Bench, "ours", lambda *_, compiled=False: (seconds[compiled], {"compiled": compiled})
+    )
+    monkeypatch.setattr(_Bench, "theirs", lambda *_, **__: (20.0, {}))
+    monkeypatch.setattr(_Bench, "loss", lambda self, made, asked: 0.1 + made.get("compiled", 0))
+    rows = training(8, repeats=1, model=roomy_model, epochs=1)
+    assert [(row["stage"], row["ratio"]) for row in rows] == [
+        ("training", 2.0), ("training", 2.0),
+        ("training, compiled", 4.0), ("training, compiled", 4.0),
+    ]  # fmt: skip
+    assert "ours 1.1000" in rows[2]["note"] and "ours 0.1000" in rows[0]["note"]
 
 
 def test_the_held_out_facts_are_those_taught_in_words_never_taught(roomy_model):

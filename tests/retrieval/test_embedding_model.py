@@ -1,6 +1,7 @@
 """Models are found, identified, and refused where loading them would run foreign code."""
 
 import json
+import shutil
 
 import pytest
 
@@ -121,8 +122,8 @@ def test_the_lower_half_is_another_model_and_leaves_the_whole_one_alone(tmp_path
 
 
 def test_compiling_without_a_compiler_is_refused_before_anything_is_loaded(tmp_path, monkeypatch):
-    monkeypatch.setattr(em.shutil, "which", lambda name: None)
-    with pytest.raises(RagftError, match=r"needs a C\+\+ compiler .*without compiled=True"):
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    with pytest.raises(RagftError, match=r"compiled=True needs a C\+\+ compiler .*go without"):
         em.load_compiled(tmp_path)
 
 
@@ -131,7 +132,7 @@ def test_what_is_compiled_is_a_model_of_its_own(tmp_path, monkeypatch):
 
     import torch
 
-    monkeypatch.setattr(em.shutil, "which", lambda name: name)
+    monkeypatch.setattr(shutil, "which", lambda name: name)
     monkeypatch.setattr(em.load, "__wrapped__", lambda *_: [SimpleNamespace(auto_model="plain")])
     monkeypatch.setattr(torch, "compile", lambda network, dynamic: (network, dynamic))
     (first,) = em.load_compiled.__wrapped__(tmp_path)
