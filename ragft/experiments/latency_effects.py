@@ -112,17 +112,20 @@ def slower_of_decode_and_search_seconds(timed: Timed) -> Interval | None:
     return max(both, key=lambda found: found.mean)
 
 
-def own_share_of_rag(timed: Timed) -> Interval | None:
-    """Share of RAG's time that is neither model nor index, one question at a time."""
-    rag = timed.part("rag")
-    if rag is None:
-        return None
-    return mean_ratio(rag["own"], rag["total"], rag["question_id"], **timed.options)
+def largest_own_share(timed: Timed) -> Interval | None:
+    """Share of an arm's time that is neither model nor index, one question at a time: the most."""
+    parts = [timed.part(arm) for arm in dict.fromkeys(timed.rows["arm"])]
+    shares = [
+        mean_ratio(part["own"], part["total"], part["question_id"], **timed.options)
+        for part in parts
+        if part is not None
+    ]
+    return max(shares, key=lambda found: found.mean, default=None)
 
 
 RATIOS: dict[str, Callable[[Timed], Interval | None]] = {
     effect.__name__: effect
-    for effect in (latency_rag_over_finetuned, prompt_tokens_rag_over_finetuned, own_share_of_rag)
+    for effect in (latency_rag_over_finetuned, prompt_tokens_rag_over_finetuned, largest_own_share)
 }
 SECONDS: dict[str, Callable[[Timed], Interval | None]] = {
     effect.__name__: effect for effect in (retrieval_seconds, slower_of_decode_and_search_seconds)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 import torch
 
+from ragft import models
 from ragft.generation import adapters
 from ragft.generation.local import LocalModel
 from ragft.models import weights_hash
@@ -59,6 +62,20 @@ def test_an_adapter_is_set_and_taken_off(tiny_model, folders, kind):
     with pytest.raises(RagftError, match="not an adapter made by ragft"):
         model.set_adapter(tiny_model)
     assert model.adapter is None
+
+
+def test_weights_are_read_again_where_they_are_others_than_before(
+    tiny_model, folders, tmp_path, monkeypatch
+):
+    read, files_hash = [], models.files_hash
+    folder = shutil.copytree(folders[0], tmp_path / "adapter")
+    model = LocalModel.load(tiny_model, adapter=folder, device="cpu")
+    monkeypatch.setattr(models, "files_hash", lambda paths: read.append(paths) or files_hash(paths))
+    assert [said(model) for _ in range(3)] == [VALUES[0]] * 3
+    assert len(read) == 1
+    shutil.rmtree(folder)
+    shutil.copytree(folders[1], folder)
+    assert said(model) == VALUES[1] and len(read) == 2
 
 
 def test_adapters_not_used_for_long_leave_the_memory(tiny_model, folders, kind, monkeypatch):
