@@ -84,6 +84,7 @@ class ModelArm:
     ) -> None:
         self._model = model
         self.adapter = adapter
+        self._tuned: tuple[str | Path, CompletesPrompts] | None = None
         self.instructions = tuple(instructions)
         self.decoding = decoding or Decoding()
         self.dropped = 0
@@ -109,7 +110,12 @@ class ModelArm:
     @property
     def reader(self) -> CompletesPrompts:
         """The model that answers: the base, or the base with this arm's adapter."""
-        return self.model.with_adapter(self.adapter) if self.adapter else self.model
+        if not self.adapter:
+            return self.model
+        # Kept: giving a model an adapter checks every file of it.
+        if self._tuned is None or self._tuned[0] != self.adapter:
+            self._tuned = self.adapter, self.model.with_adapter(self.adapter)
+        return self._tuned[1]
 
     def prepare(self, corpus: Corpus, examples: Sequence[Example] = ()) -> RefreshCost:
         """Do nothing: there is nothing to prepare."""

@@ -321,7 +321,7 @@ def _after_a_look(
         query, seen = asked[number].numpy(), row if chosen is None else row[chosen]
         wanted = min(k, len(seen))
         items = contenders(seen, wanted, 2 * off) if wanted else np.arange(0)
-        if wanted and len(items) * _FEW <= sum(map(len, held)):
+        if wanted and len(items) * _FEW <= len(row):
             looks = seen[items]
             # The k-th best is as good as the worst of the k that look best, and none is better
             # than it looks by more than `off`.
