@@ -45,6 +45,12 @@ def _retrieval(options: argparse.Namespace) -> Rows:
     return retrieval(options.passages, options.hybrid, repeats=options.repeats, cores=options.cores)
 
 
+def _nearest(options: argparse.Namespace) -> Rows:
+    from ragft.bench.nearest import nearest
+
+    return nearest(options.vectors, options.repeats, options.cores)
+
+
 def _answering(options: argparse.Namespace) -> Rows:
     from ragft.bench.answering import answering
 
@@ -79,6 +85,14 @@ _BENCHMARKS: dict[str, tuple[Callable[[argparse.Namespace], Rows], str, dict[str
         {
             "passages": (100_000, "of the searches by words and by vectors"),
             "hybrid": (20_000, "passages of the hybrid search"),
+            "cores": (1, "that each side may use"),
+        },
+    ),
+    "nearest": (
+        _nearest,
+        "searches among many vectors against faiss's",
+        {
+            "vectors": (1_000_000, "that are searched"),
             "cores": (1, "that each side may use"),
         },
     ),

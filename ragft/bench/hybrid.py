@@ -11,16 +11,22 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ragft.bench import row
 from ragft.bench.peers import PEERS, Peer, Search, ours
 from ragft.bench.sides import Known, agreement, on, ratios, texts_and_queries, vectors_and_queries
+from ragft.retrieval.vectors import DTYPES
 from ragft.types import RagftError
 
-BUILT, MEASURED = "LlamaIndex fusion + FAISS", "ours"
-"""The peer whose building and memory are compared, and the other side."""
+BUILT = "LlamaIndex fusion + FAISS"
+"""The peer whose building and memory are compared."""
+KEPT = DTYPES
+"""What our vectors are kept in, where memory is measured."""
+SAME = 0.98
+"""Share of the passages found from float32 that those kept in another way must lead to."""
 STATM = Path("/proc/self/statm")
 """Where Linux tells the memory of a process, in pages."""
 
@@ -37,7 +43,7 @@ def hybrid(count: int, queries: int, repeats: int, cores: int) -> list[dict[str,
     return [
         *rows,
         _building(built, texts, known, repeats, cores),
-        _memory(built, count, queries),
+        *_memory(built, mine(asked), texts, asked, known),
     ]
 
 
@@ -86,19 +92,28 @@ def _building(
     return row("hybrid build", len(texts), peer.label, found, note)
 
 
-def _memory(peer: Peer, count: int, queries: int) -> dict[str, Any]:
+def _memory(
+    peer: Peer, found: list[list[int]], texts: Sequence[str], asked: Sequence[str], known: Known
+) -> list[dict[str, Any]]:
+    """Compare memory; `found` is what a search finds among vectors kept in float32."""
+    count = len(texts)
     if not peer.installed:
-        return _absent("hybrid memory", count, peer)
+        return [_absent("hybrid memory", count, peer)]
     if not STATM.exists():
         told = "this system does not tell the memory of a process"
-        return row("hybrid memory", count, peer.label, [math.nan], told)
-    mine, theirs = (_grown(name, count, queries) for name in (MEASURED, peer.name))
-    note = (
-        "measured once: resident memory of a process of its own that building the index adds and "
-        "that free pages given back leave, without the texts and vectors given: "
-        f"{mine / 2**20:.0f} MiB by ours, {theirs / 2**20:.0f} by the other"
-    )
-    return row("hybrid memory", count, peer.label, [theirs / mine], note)
+        return [row("hybrid memory", count, peer.label, [math.nan], told)]
+    theirs, rows = _grown(peer.name, count, len(asked)), []
+    for dtype in KEPT:
+        mine = _grown(dtype, count, len(asked))
+        alike = agreement(found, ours(texts, known, dtype)(asked), SAME, dtype)
+        note = (
+            "measured once: resident memory of a process of its own that building the index adds "
+            "and that free pages given back leave, without the texts and vectors given: "
+            f"{mine / 2**20:.0f} MiB by ours, {theirs / 2**20:.0f} by the other; {alike:.1%} of "
+            "the passages found are those found from float32"
+        )
+        rows.append(row(f"hybrid memory, {dtype}", count, peer.label, [theirs / mine], note))
+    return rows
 
 
 def _grown(name: str, count: int, queries: int) -> int:
@@ -115,10 +130,9 @@ def _grown(name: str, count: int, queries: int) -> int:
 
 
 def print_growth(name: str, count: int, queries: int) -> None:
-    """Print the bytes that an index of ours or of a peer adds to this process."""
-    build: Callable[[Sequence[str], Known], Search] = next(
-        (peer.build for peer in PEERS if peer.name == name), ours
-    )
+    """Print the bytes that the index of a peer, or ours of a dtype, adds to this process."""
+    peers: dict[str, Callable[[Sequence[str], Known], Search]] = {p.name: p.build for p in PEERS}
+    build = peers[name] if name in peers else partial(ours, dtype=name)
     texts, asked, known = collection(count, queries)
     build(texts[:100], known)(asked[:1])  # what is imported for it is no part of the index
     before = _resident()

@@ -64,10 +64,10 @@ class Peer:
         return f"{self.name} {version(self.package)}" if self.installed else self.name
 
 
-def ours(texts: Sequence[str], known: Known) -> Search:
-    """Index by ragft."""
+def ours(texts: Sequence[str], known: Known, dtype: str = "float32") -> Search:
+    """Index by ragft, its vectors kept in that dtype."""
     passages = [Passage(f"{n}", f"{n}", text, 0, len(text)) for n, text in enumerate(texts)]
-    index = HybridIndex(passages, embedder=known, depth=DEPTH, rrf_k=RRF_K)
+    index = HybridIndex(passages, embedder=known, depth=DEPTH, rrf_k=RRF_K, dtype=dtype)
     index.build()
     return lambda asked: [
         [int(hit.passage.id) for hit in hits] for hits in index.search(asked, TOP)

@@ -60,6 +60,11 @@ FULL: tuple[Line, ...] = (
     ("oracle", ""),
     ("prior", ""),
 )
+REPLICATED: tuple[Line, ...] = tuple(
+    line for line in FULL if line[1] not in ("monthly", "continued", "rehearsed")
+)
+"""Lines that tell whether another world leads to the same: all but those that train again and
+again, which take three quarters of the time."""
 
 
 class Freshness(Finished):

@@ -32,6 +32,8 @@ _PARTS = 8
 """Parts that the vectors are compared in, side by side."""
 _SMALLEST = 64
 """Vectors in a part, at least; where there are fewer, each is compared by itself."""
+_CONVERTED = 2**14
+"""Vectors of float16 that are compared as float32 at once (24 MiB at 384 dimensions)."""
 _FEW = 4
 """Of so many vectors one may be left by a first look; where more are, all are compared."""
 
@@ -263,8 +265,9 @@ def inner_product_search(
     Parameters
     ----------
     queries : ndarray of float32, shape (q, d)
-    vectors : ndarray of float32, shape (n, d)
-        Or several such arrays, whose rows follow each other; none is copied.
+    vectors : ndarray of float32 or float16, shape (n, d)
+        Or several such arrays, whose rows follow each other; none is copied. float16 becomes
+        float32 where it is compared, a few rows at a time.
     k : int
         More than there are rows gives all of them.
     rows : ndarray of int, shape (m,), optional
@@ -288,7 +291,7 @@ def inner_product_search(
     # By torch, whose threads the language model uses too: numpy's own go on spinning for a while
     # after a product, and halve the speed of whatever comes next on a machine of few cores.
     arrays = [vectors] if isinstance(vectors, np.ndarray) else vectors
-    asked, *held = (torch.from_numpy(np.asarray(x, np.float32)) for x in (queries, *arrays))
+    asked, *held = (torch.from_numpy(_as_floats(x)) for x in (queries, *arrays))
     chosen = rows if at is None else at if rows is None else at[rows]
     block = max(1, _BLOCK // max(1, sum(map(len, arrays))))
     for start in range(0, len(queries), block):
@@ -305,7 +308,7 @@ def _compared(
     asked: Any, held: Sequence[Any], k: int, chosen: np.ndarray | None
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield for each query its best items and their scores, all of them compared."""
-    made = [_products(asked, part) for part in held]
+    made = [_products(asked, piece) for part in held for piece in _in_float32(part)]
     for scores in made[0] if len(made) == 1 else np.concatenate(made, axis=1):
         allowed = scores if chosen is None else scores[chosen]
         found = best(allowed, k)
@@ -343,11 +346,26 @@ def _scores_of(
     return np.vecdot(rows_of(arrays, items if chosen is None else chosen[items]), query)
 
 
-def rows_of(blocks: Sequence[np.ndarray], rows: np.ndarray) -> np.ndarray:
+def _as_floats(numbers: np.ndarray) -> np.ndarray:
+    """Return an array as it is where it is one of float16, otherwise as float32."""
+    return numbers if numbers.dtype == np.float16 else np.asarray(numbers, np.float32)
+
+
+def _in_float32(held: Any) -> Iterator[Any]:
+    """Yield vectors as tensors of float32 that follow each other: all, or some that are made so."""
+    import torch
+
+    if held.dtype == torch.float32:
+        yield held
+    else:
+        yield from (some.float() for some in held.split(_CONVERTED))
+
+
+def rows_of(blocks: Sequence[np.ndarray], rows: np.ndarray, dtype: str = "float32") -> np.ndarray:
     """Return rows of several arrays that follow each other, as one array in memory."""
     if len(blocks) == 1:
-        return np.asarray(blocks[0].take(rows, axis=0), dtype=np.float32)
-    made = np.empty((len(rows), blocks[0].shape[1]), dtype=np.float32)
+        return np.asarray(blocks[0].take(rows, axis=0), dtype=dtype)
+    made = np.empty((len(rows), blocks[0].shape[1]), dtype=dtype)
     begin = 0
     for block in blocks:
         here = (rows >= begin) & (rows < begin + len(block))

@@ -61,7 +61,7 @@ class Codes:
         return sum(coded.bytes for _, coded in self._known)
 
     def of(self, arrays: Sequence[np.ndarray], held: Sequence[Any]) -> list[Coded]:
-        """Return the codes of arrays; `held` are the same as tensors of float32.
+        """Return the codes of arrays; `held` are the same as tensors.
 
         Codes of arrays that are not among these are forgotten.
         """
@@ -86,13 +86,13 @@ def code_bytes(vectors: int, dimension: int) -> int:
 
 
 def coded(vectors: Any) -> Coded:
-    """Return the codes of a tensor of float32, shape (n, d)."""
+    """Return the codes of a tensor of float32 or float16, shape (n, d)."""
     import torch
 
     codes, steps = torch.empty(vectors.shape, dtype=torch.int8), torch.empty(len(vectors))
     off = longest = 0.0
     for begin in range(0, len(vectors), _SLAB):
-        slab, at = vectors[begin : begin + _SLAB], slice(begin, begin + _SLAB)
+        slab, at = vectors[begin : begin + _SLAB].float(), slice(begin, begin + _SLAB)
         codes[at], steps[at], stood_for = _rounded(slab)
         off = max(off, float(_lengths(slab - stood_for).max()))
         longest = max(longest, float(_lengths(slab).max()))

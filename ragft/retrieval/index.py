@@ -69,6 +69,9 @@ class HybridIndex(Searching):
         How vectors are searched. 'auto' compares every one up to `neighbours.EXACT_UP_TO` of
         them, and is 'ivf' beyond; `recall` says what an approximate kind finds. Where a filter
         leaves a part of the passages, each of those is compared, whatever the kind.
+    dtype : {'float32', 'float16'}
+        What vectors are kept in. 'float16' takes half the memory and half the disk; scores then
+        differ in about the fourth digit. Approximate kinds keep their own copy in float32.
 
     Attributes
     ----------
@@ -79,8 +82,8 @@ class HybridIndex(Searching):
     Raises
     ------
     RagftError
-        Unknown retriever or kind, a depth below 1, a weight out of range; a kind that needs faiss
-        where it is not installed.
+        Unknown retriever, kind or dtype, a depth below 1, a weight out of range; a kind that needs
+        faiss where it is not installed.
 
     Examples
     --------
@@ -103,6 +106,7 @@ class HybridIndex(Searching):
         rerank_depth: int = 50,
         rerank_weight: float = 1.0,
         kind: str = AUTO,
+        dtype: str = "float32",
     ) -> None:
         super().__init__(
             retriever,
@@ -114,7 +118,7 @@ class HybridIndex(Searching):
         )
         self._embedder = embedder
         self.about: dict[str, Any] = {}
-        self.vectors = Vectors(kind)
+        self.vectors = Vectors(kind, dtype=dtype)
         self._model = ""  # that made the vectors which were read; '' for none
         self._passages: dict[str, Passage] = {}
         self._bm25: BM25 | None = None
@@ -134,7 +138,7 @@ class HybridIndex(Searching):
             Of the model that its vectors were made with; made when first needed where None.
         **options
             depth, rrf_k, fusion, reranker, rerank_depth, rerank_weight and kind, as for a new
-            index; the retriever is that of the folder.
+            index; retriever and dtype are those of the folder.
 
         Raises
         ------
@@ -165,7 +169,8 @@ class HybridIndex(Searching):
         about : mapping, optional
             How the passages are made; refused where the index was begun with something else.
         **options
-            As for `load`, and the retriever, which is refused where it is not the folder's.
+            As for `load`, and retriever and dtype, which are refused where they are not the
+            folder's.
 
         Raises
         ------
@@ -292,11 +297,10 @@ class HybridIndex(Searching):
         if self.retriever != "bm25":
             texts = self.vectors.missing(searched_text(p) for p in passages)
         if not texts:
-            return texts, np.empty((0, self.vectors.dimension), dtype=np.float32), 0
+            return texts, np.empty((0, self.vectors.dimension), dtype=self.vectors.dtype), 0
         before = self.embedder.embedded
         vectors = embed_in_slabs(self.embedder, texts, self._unfinished(len(texts)))
-        self.vectors.check(vectors)
-        return texts, vectors, self.embedder.embedded - before
+        return texts, self.vectors.kept(vectors), self.embedder.embedded - before
 
     def _unfinished(self, count: int) -> VectorCache | None:
         """Return where so many vectors are kept until their change is whole; here nowhere."""

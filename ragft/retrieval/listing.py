@@ -46,6 +46,8 @@ class Listing:
     """Empty while search is exact."""
     approximate: Mapping[str, Any] = field(default_factory=dict)
     """Of the neighbours: kind, rows, tuning, and the recall that was measured."""
+    dtype: str = "float32"
+    """What vectors are kept in."""
     format: int = FORMAT
 
     @property

@@ -153,11 +153,17 @@ class SavedIndex(HybridIndex):
             self.folder,
             "part",
             lambda out: stored.write_part(
-                out, gone, new.values(), np.array(rows, np.int64), vectors.shape, [vectors]
+                out,
+                gone,
+                new.values(),
+                np.array(rows, np.int64),
+                vectors.shape,
+                self.vectors.dtype,
+                [vectors],
             ),
         )
         stay = {i for i, p in self._passages.items() if p.doc_id not in gone}
-        listing = self._listing or Listing(self.retriever, self.vectors.kind, about=self.about)
+        listing = self._listing or _begun(self, self.about)
         self._commit(
             replace(
                 listing,
@@ -215,11 +221,9 @@ def save(index: HybridIndex, folder: str | Path, about: Mapping[str, Any]) -> Pa
     with lists.held(folder):
         # Folders of an index that is there already stay until the new list is whole.
         part = _whole_part(index, folder, np.arange(len(vectors)))
-        listing = Listing(
-            index.retriever, vectors.kind, model, files.plain(about), len(index), part
-        )
         built = _words(index, folder) | _neighbours(index, folder)
-        listing = replace(listing, **built)
+        said = {"model": model, "passages": len(index), "parts": part, **built}
+        listing = replace(_begun(index, files.plain(about)), **said)
         lists.write_list(folder, listing)
         lists.sweep(folder, listing)
         lists.drop_unfinished(folder)
@@ -238,23 +242,30 @@ def load(
     return index
 
 
+def _begun(index: HybridIndex, about: Mapping[str, Any]) -> Listing:
+    """Return the list of an index that has no folders yet."""
+    vectors = index.vectors
+    return Listing(index.retriever, vectors.kind, about=about, dtype=vectors.dtype)
+
+
 def _options(folder: Path, listing: Listing, asked: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options of an index that is there: its own, and how it is to be searched.
 
     Raises
     ------
     RagftError
-        Another retriever or `about` was asked for than it was begun with.
+        Another retriever, dtype or `about` was asked for than it was begun with.
     """
     options = dict(asked)
-    for name in ("retriever", "about"):
+    for name in ("retriever", "dtype", "about"):
         wanted, has = options.pop(name, None), getattr(listing, name)
         if wanted is not None and files.plain(wanted) != has:
             raise RagftError(
                 f"{folder}: was begun with {name}={has!r}, not {wanted!r}; leave {name} out, or "
                 "build another index in a folder of its own."
             )
-    return {"kind": listing.kind, "retriever": listing.retriever} | options
+    own = {name: getattr(listing, name) for name in ("kind", "retriever", "dtype")}
+    return own | options
 
 
 @dataclass(frozen=True)
@@ -313,7 +324,7 @@ def _read_listed(folder: Path, listing: Listing) -> _Held:
     parts = tuple(read(stored.read_part, listing.parts))
     total = sum(len(part.vectors) for part in parts)
     for name, part in zip(listing.parts, parts, strict=True):
-        if not part.fits(total, listing.retriever != "bm25"):
+        if not part.fits(total, listing.retriever != "bm25", listing.dtype):
             raise RagftError(
                 f"{folder / name}: its files do not go together; {lists.advice(folder)}"
             )
@@ -343,7 +354,7 @@ def _whole_part(index: HybridIndex, folder: Path, rows: np.ndarray) -> dict[str,
     number[rows] = np.arange(len(rows))
     texts = [] if index.retriever == "bm25" else map(searched_text, index.passages)
     pieces = (
-        rows_of(vectors.blocks, rows[start : start + _COPIED])
+        rows_of(vectors.blocks, rows[start : start + _COPIED], vectors.dtype)
         for start in range(0, len(rows), _COPIED)
     )
     return lists.sealed(
@@ -355,6 +366,7 @@ def _whole_part(index: HybridIndex, folder: Path, rows: np.ndarray) -> dict[str,
             index.passages,
             number[vectors.rows(texts)],
             (len(rows), vectors.dimension),
+            vectors.dtype,
             pieces,
         ),
     )

@@ -43,7 +43,7 @@ class Shard:
     """Where each passage stands in the whole index, ascending; int64, shape (n,)."""
     passages: tuple[Passage, ...]
     vectors: np.ndarray
-    """float32, shape (n, d); (0, 0) without."""
+    """Shape (n, d), in the dtype of the index; (0, 0) without."""
     postings: Postings
     """BM25's scores by word, over the passages."""
     codes: Codes = field(default_factory=Codes, compare=False)
@@ -241,9 +241,8 @@ def _write(index: HybridIndex, rows: np.ndarray, out: Path) -> None:
     """Write the passages of one shard, with their vectors and BM25 scores."""
     stored.write_passages(out / stored.PASSAGES, (index.passages[i] for i in rows))
     np.save(out / "positions.npy", rows)
-    stored.write_vectors(
-        out / stored.VECTORS, index.vectors.of(rows).shape, [index.vectors.of(rows)]
-    )
+    vectors, dtype = index.vectors.of(rows), index.vectors.dtype
+    stored.write_vectors(out / stored.VECTORS, vectors.shape, dtype, [vectors])
     stored.write_postings(out, _postings(index, rows))
 
 

@@ -36,12 +36,12 @@ class Part:
     rows: np.ndarray
     """Where the vector of each passage lies, counted through all parts; (0,) without vectors."""
     vectors: np.ndarray
-    """Those of texts that had none before; float32 of shape (n, d), mapped from the file."""
+    """Those of texts that had none before; shape (n, d), mapped from the file."""
 
-    def fits(self, total: int, dense: bool) -> bool:
+    def fits(self, total: int, dense: bool, dtype: str) -> bool:
         """Tell whether the fields go together, in an index of so many vectors in all."""
         rows, vectors = self.rows, self.vectors
-        if vectors.ndim != 2 or vectors.dtype != np.float32:
+        if vectors.ndim != 2 or vectors.dtype != dtype:
             return False
         if rows.ndim != 1 or not np.issubdtype(rows.dtype, np.integer):
             return False
@@ -56,13 +56,14 @@ def write_part(
     passages: Iterable[Passage],
     rows: np.ndarray,
     shape: tuple[int, int],
+    dtype: str,
     vectors: Iterable[np.ndarray],
 ) -> None:
     """Write a part into a folder; the vectors, of that shape together, come piece by piece."""
     files.write_through(out / GONE, files.to_json(sorted(gone)).encode())
     write_passages(out / PASSAGES, passages)
     np.save(out / ROWS, rows)
-    write_vectors(out / VECTORS, shape, vectors)
+    write_vectors(out / VECTORS, shape, dtype, vectors)
 
 
 def read_part(folder: Path) -> Part:
@@ -74,13 +75,16 @@ def read_part(folder: Path) -> Part:
     return Part(tuple(gone), read_passages(folder / PASSAGES), rows, vectors)
 
 
-def write_vectors(path: Path, shape: tuple[int, int], pieces: Iterable[np.ndarray]) -> None:
+def write_vectors(
+    path: Path, shape: tuple[int, int], dtype: str, pieces: Iterable[np.ndarray]
+) -> None:
     """Write pieces that follow each other as one .npy file, never all of them in memory."""
+    little = np.dtype(dtype).newbyteorder("<").str
     with open(path, "wb") as file:
-        header = {"descr": "<f4", "fortran_order": False, "shape": shape}
+        header = {"descr": little, "fortran_order": False, "shape": shape}
         np.lib.format.write_array_header_1_0(file, header)
         for piece in pieces:
-            file.write(np.ascontiguousarray(piece, dtype="<f4").data)
+            file.write(np.ascontiguousarray(piece, dtype=little).data)
         file.flush()
         os.fsync(file.fileno())
 

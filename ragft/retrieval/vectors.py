@@ -17,6 +17,8 @@ from ragft.retrieval.neighbours import AUTO, Neighbours, check_kind, chosen_kind
 from ragft.retrieval.parts import Found
 from ragft.types import RagftError
 
+DTYPES = ("float32", "float16")
+"""What vectors can be kept in."""
 MOST_BLOCKS = 64
 """Arrays that a search goes through; more are copied into one, all but the first and largest."""
 
@@ -30,10 +32,12 @@ class Vectors:
         How they are searched; see `neighbours.chosen_kind`.
     stay : bool
         Whether rows keep their numbers for good, because files refer to them.
+    dtype : {'float32', 'float16'}
+        What they are kept in; 'float16' halves memory and files.
 
     Attributes
     ----------
-    blocks : list of ndarray of float32
+    blocks : list of ndarray of that dtype
         Arrays whose rows follow each other.
     row_of : dict of str to int
         The row of each text.
@@ -45,12 +49,14 @@ class Vectors:
     Raises
     ------
     RagftError
-        An unknown kind, or one that needs faiss where it is missing.
+        An unknown kind or dtype, or a kind that needs faiss where it is missing.
     """
 
-    def __init__(self, kind: str = AUTO, stay: bool = False) -> None:
+    def __init__(self, kind: str = AUTO, stay: bool = False, dtype: str = "float32") -> None:
         check_kind(kind)
-        self.kind, self.stay, self.mapped = kind, stay, False
+        if dtype not in DTYPES:
+            raise RagftError(f"index: unknown dtype {dtype!r}; choose one of {DTYPES}.")
+        self.kind, self.stay, self.dtype, self.mapped = kind, stay, dtype, False
         self.blocks: list[np.ndarray] = []
         self.row_of: dict[str, int] = {}
         self.neighbours: Neighbours | None = None
@@ -85,9 +91,30 @@ class Vectors:
         """Return the texts that have no vector yet, each once."""
         return list(dict.fromkeys(text for text in texts if text not in self.row_of))
 
-    def add(self, texts: Sequence[str], vectors: np.ndarray) -> None:
-        """Take in the vectors of texts that have none; `arrange` makes them searchable."""
+    def kept(self, vectors: np.ndarray) -> np.ndarray:
+        """Return vectors as they are kept here.
+
+        Raises
+        ------
+        RagftError
+            They have another length than those that are here, or numbers that the dtype cannot
+            hold.
+        """
         self.check(vectors)
+        with np.errstate(over="ignore"):  # told below, with what to do
+            found = vectors.astype(self.dtype, copy=False)
+        if found is not vectors and not np.isfinite(found).all():
+            raise RagftError(
+                f"index: {self.dtype} cannot hold the embedder's numbers, of which the largest is "
+                f"{np.abs(vectors).max():.3g}; let it return unit vectors, or leave dtype out."
+            )
+        return found
+
+    def add(self, texts: Sequence[str], vectors: np.ndarray) -> None:
+        """Take in the vectors, as `kept` returns them, of texts that have none.
+
+        `arrange` makes them searchable.
+        """
         begin = len(self)
         self.row_of.update((text, begin + n) for n, text in enumerate(texts))
         self.blocks.append(vectors)
@@ -118,7 +145,10 @@ class Vectors:
         return np.array([self.row_of[text] for text in texts], dtype=np.int64)
 
     def of(self, places: np.ndarray) -> np.ndarray:
-        """Return the vectors of some passages, by their places; (0, 0) where there are none."""
+        """Return the vectors of some passages, by their places; (0, 0) where there are none.
+
+        As float32, whatever they are kept in.
+        """
         if not self.blocks:
             return np.empty((0, 0), dtype=np.float32)
         return rows_of(self.blocks, places if self._at is None else self._at[places])
@@ -138,7 +168,7 @@ class Vectors:
         self._approximate(kind, rows if self._at is not None else np.arange(len(rows)))
 
     def _compact(self, texts: Sequence[str], rows: np.ndarray) -> None:
-        self.blocks, self.mapped = [rows_of(self.blocks, rows)], False
+        self.blocks, self.mapped = [rows_of(self.blocks, rows, self.dtype)], False
         self.row_of = {text: n for n, text in enumerate(texts)}
         self._at, self.neighbours = None, None
 

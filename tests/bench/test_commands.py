@@ -22,6 +22,7 @@ ROOT = Path(__file__).parents[2]
         ("refresh", ["--share", "0.5"], ((20_000, 0.5, 3), {"sample": None})),
         ("retrieval", ["--passages", "5", "--cores", "2"],
          ((5, 20_000), {"repeats": 3, "cores": 2})),
+        ("nearest", ["--vectors", "7", "--cores", "2"], ((7, 3, 2), {})),
         ("answering", ["--facts", "7", "--repeats", "1"], ((7, 1), {})),
         ("batch", ["--runs", "4"], ((4, 3), {})),
         ("training", ["--examples", "7"], ((7, 3), {})),

@@ -147,6 +147,24 @@ def test_a_search_by_vectors_that_misses_what_faiss_finds_is_noticed(monkeypatch
         nearest.by_vectors(1000, **SIZES)
 
 
+def test_an_approximate_search_looks_wider_until_its_time_says_something(small, monkeypatch):
+    narrow = {"hnsw": nearest.Tuning(links=4, build_width=8, search_width=1)}
+    monkeypatch.setattr(nearest, "TUNINGS", narrow)
+    for doublings, good in ((0, False), (8, True)):
+        monkeypatch.setattr(nearest, "_DOUBLINGS", doublings)
+        wide, _ = nearest.nearest(1000, repeats=1)[-2:]
+        assert (wide["recall"] >= nearest.RECALL) is good
+        assert ("search_width=1," in wide["note"]) is not good
+
+
+def test_more_vectors_than_there_is_memory_for_are_refused_before_they_are_drawn(monkeypatch):
+    monkeypatch.setattr(nearest, "vectors_and_queries", None)
+    with pytest.raises(RagftError, match=r"a benchmark of 10,000,000,000 vectors takes .* GiB"):
+        nearest.nearest(10_000_000_000)
+    with pytest.raises(RagftError, match="bench nearest: 999 vectors, 3 repeats, 1 cores; at"):
+        nearest.nearest(999)
+
+
 def test_peers_are_compared_searching_building_and_in_memory(monkeypatch):
     built = []
 
@@ -156,13 +174,16 @@ def test_peers_are_compared_searching_building_and_in_memory(monkeypatch):
 
     both = (_fake(hybrid.BUILT, theirs), _fake("other", theirs))
     monkeypatch.setattr(hybrid, "PEERS", both)
-    monkeypatch.setattr(hybrid, "_grown", lambda name, *_: 2**20 * (1 if name == "ours" else 3))
+    grown = {"float32": 2, "float16": 1, hybrid.BUILT: 6}
+    monkeypatch.setattr(hybrid, "_grown", lambda name, *_: 2**20 * grown[name])
     rows = _checked(hybrid.hybrid(200, **SIZES))
     assert [row["stage"] for row in rows] == ["hybrid search"] * 2 + [
-        "hybrid build", "hybrid memory"
+        "hybrid build", "hybrid memory, float32", "hybrid memory, float16"
     ]  # fmt: skip
     assert "100% of the passages" in rows[0]["note"] and rows[0]["against"].startswith(hybrid.BUILT)
-    assert rows[3]["ratio"] == 3 and "1 MiB by ours, 3 by the other" in rows[3]["note"]
+    assert rows[3]["ratio"] == 3 and "2 MiB by ours, 6 by the other" in rows[3]["note"]
+    assert "100.0% of the passages found are those found from float32" in rows[3]["note"]
+    assert rows[4]["ratio"] == 6
     assert built == [200] * (2 + 3)  # each for searching, the first again for building
 
 
@@ -175,15 +196,23 @@ def test_a_peer_that_finds_something_else_is_noticed(monkeypatch):
 
 @pytest.mark.skipif(not hybrid.STATM.exists(), reason="only Linux tells a process's memory so")
 def test_the_memory_of_an_index_is_measured_in_a_process_of_its_own(monkeypatch):
-    assert 2**20 < hybrid._grown("ours", 5000, 10) < 2**30
-    monkeypatch.setattr(hybrid, "MEASURED", "ours")
-    with pytest.raises(RagftError, match="the memory of ours is not known"):
-        hybrid._grown("ours", -1, 10)
+    full, half = (hybrid._grown(dtype, 8000, 10) for dtype in hybrid.KEPT)
+    assert 2**20 < half < full - 8000 * sides.DIMENSION < 2**30
+    with pytest.raises(RagftError, match="the memory of float16 is not known"):
+        hybrid._grown("float16", -1, 10)
+
+
+def test_vectors_that_lead_elsewhere_are_noticed(monkeypatch):
+    monkeypatch.setattr(hybrid, "_grown", lambda *_: 1)
+    texts, asked, known = hybrid.collection(100, 5)
+    found = [[-1] * 10] * len(asked)
+    with pytest.raises(RagftError, match="float32 finds 0% of the passages"):
+        hybrid._memory(_fake("x", None), found, texts, asked, known)
 
 
 def test_a_system_that_does_not_tell_memory_gets_a_row_without_numbers(monkeypatch, tmp_path):
     monkeypatch.setattr(hybrid, "STATM", tmp_path / "none")
-    row = hybrid._memory(_fake("x", None), 10, 1)
+    [row] = hybrid._memory(_fake("x", None), [], ["a"], [], None)
     assert math.isnan(row["ratio"]) and "does not tell" in row["note"]
 
 

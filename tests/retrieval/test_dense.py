@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ragft import runtime
-from ragft.retrieval import dense, embedding_model
+from ragft.retrieval import dense, embedding_model, first_look
 from ragft.retrieval.dense import Embedder, inner_product_search, rows_of
+from ragft.retrieval.first_look import Codes
 from ragft.types import RagftError
 
 OFFLINE = importlib.util.find_spec(embedding_model.OFFLINE_PACKAGE) is not None
@@ -156,6 +157,22 @@ def test_search_in_blocks_equals_search_at_once(monkeypatch):
     blocks = list(inner_product_search(queries, vectors, 5))
     for one, other in zip(whole, blocks, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize("look", [False, True])
+def test_float16_is_searched_as_the_float32_that_it_is(count, look, monkeypatch):
+    monkeypatch.setattr("ragft.retrieval.dense._CONVERTED", 700)
+    monkeypatch.setattr(first_look, "pays", lambda *_: look)
+    rng = np.random.default_rng(0)
+    half = [rng.standard_normal((n, 24)).astype(np.float16) for n in (1800, 0, 5)]
+    queries, full = rng.standard_normal((count, 24)).astype(np.float32), np.concatenate(half)
+    found = inner_product_search(queries, half, 20, codes=Codes())
+    expected = inner_product_search(queries, full.astype(np.float32), 20)
+    for (rows, scores), (truth, exact) in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(rows, truth)
+        np.testing.assert_allclose(scores, exact, rtol=1e-5)
+        assert scores.dtype == np.float32
 
 
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=4), st.integers(0, 9), st.data())

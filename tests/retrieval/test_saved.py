@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -197,23 +198,27 @@ def apply(index, what, how, step):
 
 
 @settings(deadline=None, max_examples=40)
-@given(CHANGES, st.sampled_from(RETRIEVERS), st.integers(1, 4), st.sampled_from([0, 2048]))
-def test_any_changes_leave_what_they_leave_in_memory(changes, retriever, most, few):
+@given(
+    CHANGES, st.sampled_from(RETRIEVERS), st.sampled_from(vectors.DTYPES), st.integers(1, 4),
+    st.sampled_from([0, 2048]),
+)  # fmt: skip
+def test_any_changes_leave_what_they_leave_in_memory(changes, retriever, dtype, most, few):
     with tempfile.TemporaryDirectory() as root, pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", lambda _: None)
         patch.setattr(saved, "MOST_PARTS", most)  # both kinds of tidying up, again and again
         patch.setattr(saved, "SLAB", few)
         patch.setattr(vectors, "MOST_BLOCKS", most)
         folder, embedder = Path(root) / "x", WordEmbedder()
-        memory = HybridIndex(retriever=retriever, embedder=WordEmbedder())
-        index = HybridIndex.open(folder, retriever=retriever, embedder=embedder)
+        options = {"retriever": retriever, "dtype": dtype}
+        memory = HybridIndex(embedder=WordEmbedder(), **options)
+        index = HybridIndex.open(folder, embedder=embedder, **options)
         for step, (what, how) in enumerate(changes):
             for one in (memory, index):
                 apply(one, what, how, step)
             if listing.is_there(folder):
                 same(HybridIndex.load(folder, embedder=embedder), memory)
             if what == "reopen":
-                index = HybridIndex.open(folder, retriever=retriever, embedder=embedder)
+                index = HybridIndex.open(folder, embedder=embedder, **options)
             if what == "save":
                 index.save(folder.with_name("y"))
                 alike(HybridIndex.load(folder.with_name("y"), embedder=embedder), memory)
@@ -641,6 +646,34 @@ def test_another_retriever_or_other_chunking_is_refused(tmp_path):
         HybridIndex.open(tmp_path, retriever="dense")
     with pytest.raises(RagftError, match=r"begun with about=\{'size': 128\}, not \{'size': 64\}"):
         HybridIndex.open(tmp_path, about={"size": 64})
+
+
+def test_vectors_of_half_the_size_stay_so(tmp_path):
+    folder, embedder = tmp_path / "x", WordEmbedder()
+    half = HybridIndex(passages(), retriever="dense", embedder=embedder, dtype="float16")
+    whole = HybridIndex(passages(), retriever="dense", embedder=WordEmbedder())
+    alike(HybridIndex.load(half.save(folder), embedder=embedder), half)
+    for index in (half, HybridIndex.open(folder, embedder=embedder, kind="exact")):
+        index.upsert([passage(9, "a purple plum")])
+        index.build()
+        assert {block.dtype for block in index.vectors.blocks} == {np.dtype("float16")}
+    whole.upsert([passage(9, "a purple plum")])
+    whole.build()
+    assert 2 * index.vectors.bytes == whole.vectors.bytes
+    scores = [{h.passage.id: h.score for h in i.search("purple sky", 9)} for i in (index, whole)]
+    assert scores[0] == pytest.approx(scores[1], abs=1e-3) and len(scores[0]) == len(TEXTS) + 1
+    written = [np.load(path).dtype for path in sorted(folder.glob("part-*/vectors.npy"))]
+    assert written == [np.dtype("<f2")] * 2
+    with pytest.raises(RagftError, match="begun with dtype='float16', not 'float32'"):
+        HybridIndex.open(folder, embedder=embedder, dtype="float32")
+
+
+def test_a_list_that_says_another_dtype_than_its_files_have_is_refused(tmp_path):
+    HybridIndex(passages(), embedder=WordEmbedder()).save(tmp_path)
+    held = listing.read_list(tmp_path)
+    listing.write_list(tmp_path, replace(held, dtype="float16"))
+    with pytest.raises(RagftError, match="part-000001: its files do not go together; delete"):
+        HybridIndex.load(tmp_path)
 
 
 def test_options_of_a_search_may_differ(tmp_path):

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from ragft.retrieval.fusion import Fusion
 from ragft.retrieval.index import RETRIEVERS, HybridIndex
 from ragft.retrieval.shards import ShardedIndex, write_shards
+from ragft.retrieval.vectors import DTYPES
 from ragft.types import Passage, RagftError
 from tests.retrieval.conftest import WordEmbedder
 
@@ -66,13 +67,14 @@ def assert_alike(sharded, whole):
 
 
 @settings(deadline=None, max_examples=30)
-@given(CASES, WORDS, st.integers(1, 5))
-def test_vectors_are_compared_as_in_the_whole(texts, query, count):
+@given(CASES, WORDS, st.integers(1, 5), st.sampled_from(DTYPES))
+def test_vectors_are_compared_as_in_the_whole(texts, query, count, dtype):
     embedder = WordEmbedder()
-    index = HybridIndex(passages(texts), retriever="dense", embedder=embedder)
+    index = HybridIndex(passages(texts), retriever="dense", embedder=embedder, dtype=dtype)
     with tempfile.TemporaryDirectory() as folder:
         write_shards(index, Path(folder) / "x", min(count, len(texts)))
         sharded = ShardedIndex(Path(folder) / "x", embedder=embedder)
+        assert {shard.vectors.dtype for shard in sharded.shards} == {np.dtype(dtype)}
         assert_alike(sharded.search(query, 20), index.search(query, 20))
         assert_alike(
             sharded.search(query, 20, collection="b"), index.search(query, 20, collection="b")

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from ragft.retrieval.vectors import Vectors
+from ragft.types import RagftError
 
 TEXTS = [f"text {n}" for n in range(9)]
 DRAWN = np.random.default_rng(0).normal(size=(9, 4)).astype(np.float32)
@@ -34,6 +35,16 @@ def test_another_order_is_copied_and_what_is_gone_is_freed(held, places):
     held.arrange(texts)
     np.testing.assert_array_equal(held.blocks[0], DRAWN[places])
     assert held.blocks[0] is not DRAWN and len(held.blocks) == 1
+
+
+def test_numbers_that_a_dtype_cannot_hold_are_refused(held):
+    assert held.kept(DRAWN) is DRAWN
+    half = Vectors(dtype="float16")
+    np.testing.assert_array_equal(half.kept(DRAWN), DRAWN.astype(np.float16))
+    with pytest.raises(RagftError, match=r"float16 cannot hold .* the largest is 7e\+04; let it"):
+        half.kept(DRAWN[:1] * 0 - 70_000)
+    with pytest.raises(RagftError, match="unknown dtype 'int8'; choose one of"):
+        Vectors(dtype="int8")
 
 
 def test_what_comes_later_is_put_beside_the_rest(held):
