@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ragft.bench import row
-from ragft.bench.sides import DIMENSION, TOP, on, ratios, vectors_and_queries
+from ragft.bench.sides import DIMENSION, TOP, centres_of, on, ratios, vectors_and_queries
 from ragft.bench.sides import cores as used_cores
 from ragft.experiments.rates import measure_rates
 from ragft.retrieval import first_look
@@ -157,8 +157,8 @@ def _approximate(
     alone = asked[:ALONE]
     note = (
         f"{on(cores)}; one query at a time; built in {building.seconds:.1f} s with "
-        f"{index.tuning}; vectors drawn around 1,000 centres; {compared:,.0f} of them compared "
-        "with a query"
+        f"{index.tuning}; vectors drawn around {centres_of(len(vectors)):,} centres; "
+        f"{compared:,.0f} of them compared with a query"
     )
     others = {
         "exact search": lambda: _one_by_one(exact, alone),

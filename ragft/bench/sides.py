@@ -16,6 +16,8 @@ DIMENSION = 384
 """Of the vectors, as those of all-MiniLM-L6-v2."""
 TOP = 10
 """Passages wanted."""
+CENTRES, AROUND = 1000, 100
+"""Centres of drawn vectors, at least, and vectors around each of more."""
 QUERY_WORDS = 8
 """Words of a query."""
 
@@ -30,10 +32,20 @@ def texts_and_queries(count: int, queries: int) -> tuple[list[str], list[str]]:
 
 
 def vectors_and_queries(count: int, queries: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return unit vectors around a thousand centres, and others around the same as queries."""
-    centres = np.random.default_rng(0).standard_normal((1000, DIMENSION)).astype(np.float32)
+    """Return unit vectors around centres, and others around the same as queries."""
+    shape = (centres_of(count), DIMENSION)
+    centres = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
     centres /= np.linalg.norm(centres, axis=1, keepdims=True)
     return drawn_around(centres, count, 0.7), drawn_around(centres, queries, 0.7, seed=1)
+
+
+def centres_of(count: int) -> int:
+    """Return the centres that so many vectors are drawn around: a hundred to each, or fewer.
+
+    Many more to a centre would lie so near each other and so far from all others that no graph of
+    near neighbours leads from one such crowd to the next, which texts are not like.
+    """
+    return max(CENTRES, count // AROUND)
 
 
 class Known:

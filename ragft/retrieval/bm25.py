@@ -12,7 +12,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from ragft.retrieval.counting import counted
+from ragft.retrieval.counting import Numbered, numbered, scored
 from ragft.retrieval.topk import top_k as best
 from ragft.types import RagftError
 
@@ -112,6 +112,7 @@ class BM25:
             raise RagftError(f"BM25: unknown backend {backend!r}; choose bm25s or rank_bm25.")
         self.k1, self.b, self.epsilon, self.backend = k1, b, epsilon, backend
         self._n: int | None = None
+        self._columns: dict[int, np.ndarray] = {}
 
     def __len__(self) -> int:
         return self._n or 0
@@ -135,10 +136,16 @@ class BM25:
         RagftError
             A document is a string that was not tokenised.
         """
-        make = _counted_index if self.backend == "bm25s" else _rank_bm25_index
         documents = (_checked(tokens, "document") for tokens in tokenised)
-        self._n, self._index = make(documents, self.k1, self.b, self.epsilon)
-        self._columns: dict[int, np.ndarray] = {}
+        if self.backend == "bm25s":
+            return self.fit_numbered(numbered(documents))
+        self._n, self._index = _rank_bm25_index(documents, self.k1, self.b, self.epsilon)
+        return self
+
+    def fit_numbered(self, documents: Numbered) -> BM25:
+        """Index documents whose words are numbered already; not by the slow reference."""
+        self._n, self._columns = len(documents.lengths), {}
+        self._index = _counted_index(documents, self.k1, self.b, self.epsilon)
         return self
 
     def postings(self) -> Postings:
@@ -258,17 +265,18 @@ def _checked(tokens: Sequence[str], what: str) -> list[str]:
     return list(tokens)
 
 
-# Both makers return the number of documents and the index: None without a single token, when
-# there is nothing to index and a mean over all words would divide by zero.
+# Both makers return None without a single token, when there is nothing to index and a mean over all
+# words would divide by zero.
 
 
-def _counted_index(documents: Iterable[Sequence[str]], k1: float, b: float, epsilon: float):
-    n, words, scores = counted(documents, k1, b)
-    if not words:
-        return n, None
+def _counted_index(documents: Numbered, k1: float, b: float, epsilon: float):
+    if not documents.words:
+        return None
+    scores = scored(documents, k1, b)
     frequency = np.diff(scores["indptr"])
-    scores["data"] *= np.repeat(_okapi_idf(frequency, n, epsilon), frequency)
-    return n, SimpleNamespace(vocab_dict=words, scores=scores)
+    idf = _okapi_idf(frequency, len(documents.lengths), epsilon)
+    scores["data"] *= np.repeat(idf, frequency)
+    return SimpleNamespace(vocab_dict=documents.words, scores=scores)
 
 
 def _okapi_idf(frequency: np.ndarray, n: int, epsilon: float) -> np.ndarray:

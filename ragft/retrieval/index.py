@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ragft.retrieval.bm25 import BM25, Postings, tokenize
+from ragft.retrieval.counting import Numbered, numbered, renumbered
 from ragft.retrieval.dense import Embedder
 from ragft.retrieval.filters import Filter
 from ragft.retrieval.fusion import Fusion
@@ -122,6 +123,7 @@ class HybridIndex(Searching):
         self._model = ""  # that made the vectors which were read; '' for none
         self._passages: dict[str, Passage] = {}
         self._bm25: BM25 | None = None
+        self._numbered: Numbered | None = None  # the passages that were last built from
         self._stale = True
         self.upsert(passages)
 
@@ -214,9 +216,10 @@ class HybridIndex(Searching):
 
     @property
     def bytes(self) -> float:
-        """Memory of vectors and postings; NaN where the postings' is not known."""
+        """Memory of vectors, postings, and the words that these are counted from."""
         postings = 0.0 if self._bm25 is None else self._bm25.bytes
-        return self.vectors.bytes + postings
+        words = 0 if self._numbered is None else self._numbered.bytes
+        return self.vectors.bytes + postings + words
 
     @property
     def recall(self) -> float:
@@ -327,11 +330,21 @@ class HybridIndex(Searching):
             if self.retriever != "bm25" and passages:
                 self.vectors.arrange([searched_text(p) for p in passages])
             if self.retriever != "dense" and self._bm25 is None:
-                self._bm25 = BM25().fit(tokenize(searched_text(p)) for p in passages)
+                self._numbered = self._number(passages)
+                self._bm25 = BM25().fit_numbered(self._numbered)
             self._ordered, self._filter = passages, Filter(passages)
             self._stale = False
             self._built()
         return RefreshCost(time.perf_counter() - start)
+
+    def _number(self, passages: Sequence[Passage]) -> Numbered:
+        """Return passages as numbers of their words; only those that are new are split."""
+        if self._numbered is None:
+            return numbered(tokenize(searched_text(p)) for p in passages)
+        row_of = {id(p): row for row, p in enumerate(self._ordered)}
+        rows = np.array([row_of.get(id(p), -1) for p in passages], np.int64)
+        new = (tokenize(searched_text(p)) for p, row in zip(passages, rows, strict=True) if row < 0)
+        return renumbered(self._numbered, rows, new)
 
     def _built(self) -> None:
         """Write down what building made; in memory alone there is nothing to do."""

@@ -148,7 +148,7 @@ def test_a_search_by_vectors_that_misses_what_faiss_finds_is_noticed(monkeypatch
 
 
 def test_an_approximate_search_looks_wider_until_its_time_says_something(small, monkeypatch):
-    narrow = {"hnsw": nearest.Tuning(links=4, build_width=8, search_width=1)}
+    narrow = {"hnsw": nearest.Tuning(links=16, build_width=40, search_width=1)}
     monkeypatch.setattr(nearest, "TUNINGS", narrow)
     for doublings, good in ((0, False), (8, True)):
         monkeypatch.setattr(nearest, "_DOUBLINGS", doublings)

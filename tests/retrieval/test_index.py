@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ragft.retrieval.bm25 import BM25, tokenize
+from ragft.retrieval.counting import numbered
 from ragft.retrieval.fusion import METHODS, Fusion
 from ragft.retrieval.index import RETRIEVERS, HybridIndex, searched_text
 from ragft.types import Passage, RagftError
@@ -331,12 +332,29 @@ def test_misuse_is_named_and_changes_nothing(index, action, message):
 
 
 @pytest.mark.parametrize("retriever", RETRIEVERS)
-def test_the_memory_of_an_index_is_that_of_its_vectors_and_postings(retriever, word_embedder):
+def test_the_memory_of_an_index_is_that_of_its_vectors_and_words(retriever, word_embedder):
     index = HybridIndex(retriever=retriever, embedder=word_embedder)
     assert index.bytes == 0
     index.upsert(FRUIT)
     index.build()
     vectors = word_embedder.embed([searched_text(p) for p in FRUIT]).nbytes
-    postings = BM25().fit([tokenize(searched_text(p)) for p in FRUIT]).bytes
-    held = {"dense": vectors, "bm25": postings, "hybrid": vectors + postings}
+    known = numbered([tokenize(searched_text(p)) for p in FRUIT])
+    words = BM25().fit_numbered(known).bytes + known.bytes
+    held = {"dense": vectors, "bm25": words, "hybrid": vectors + words}
     assert index.bytes == held[retriever]
+
+
+def test_only_texts_that_are_new_are_split_again(monkeypatch):
+    index, split = HybridIndex(FRUIT, retriever="bm25"), []
+    index.build()
+    monkeypatch.setattr(
+        "ragft.retrieval.index.tokenize", lambda text: split.append(text) or tokenize(text)
+    )
+    plum = passage(9, "plums are red too")
+    index.replace("d1", [plum, passage(0, "apples are green"), *FRUIT[2:]])
+    index.build()
+    assert split == ["apples are green", "plums are red too"]
+    afresh = HybridIndex(index.passages, retriever="bm25").postings()
+    assert list(index.postings().words.items()) == list(afresh.words.items())
+    for name in ("data", "indices", "indptr"):
+        assert getattr(index.postings(), name).tolist() == getattr(afresh, name).tolist()
