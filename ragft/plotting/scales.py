@@ -74,6 +74,8 @@ def log_axis(
 def _short(value: float) -> str:
     if value >= 1e6:
         return f"{value / 1e6:,.0f} M"
+    if value >= 1e4:  # written out, two of these touch each other
+        return f"{value / 1e3:.0f} k"
     if value >= 1:
         return f"{value:,.0f}"
     places = 1 - math.floor(math.log10(value))  # two digits, however small it is

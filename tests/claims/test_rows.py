@@ -46,7 +46,7 @@ RETRIEVAL = {
     "02_answers": "R5 R7",
     "02_domains": "R4",
 }
-BEHAVIOUR = {"08_behaviour": "T9 B1 B2 B3 B4 B5 B6"}
+BEHAVIOUR = {"08_behaviour": "T9 B1 B2 B3 B4 B6", "08_taxonomy": "B5"}
 FINETUNING = {
     "03_forgetting": "T3 T4 P5",
     "03_knowledge": "H2 H5 H8 T7 P1 P2 P11 P13",

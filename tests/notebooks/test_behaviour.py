@@ -15,3 +15,6 @@ def test_behaviour(given, tmp_path):
         assert (tmp_path / "figures" / f"08_{name}.png").exists()
     record = json.loads((tmp_path / "figures" / "data" / "08_behaviour.json").read_text())
     assert set(record["results"]["quantities"]) >= {"valid_output_tuned_minus_prompted"}
+    filed = json.loads((tmp_path / "figures" / "data" / "08_taxonomy.json").read_text())
+    assert filed["parameters"]["counts"] == [2, 4] and not filed["parameters"]["facts"]
+    assert "taxonomy_tuned_minus_prompted" in filed["results"]["quantities"]

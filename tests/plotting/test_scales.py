@@ -52,7 +52,15 @@ def test_a_log_axis_without_a_value_above_0(axes):
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(1e-5, ".00001"), (0.003, ".003"), (0.1, ".1"), (1, "1"), (3e4, "30,000"), (3e6, "3 M")],
+    [
+        (1e-5, ".00001"),
+        (0.003, ".003"),
+        (0.1, ".1"),
+        (1, "1"),
+        (9e3, "9,000"),
+        (3e4, "30 k"),
+        (3e6, "3 M"),
+    ],
 )
 def test_a_tick_of_a_log_axis_is_short_however_small(value, text):
     assert scales._short(value) == text
