@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 FULL = (10, 30, 100, 300)
 """Numbers of pairs."""
 REDUCED = (10, 100)
-FILED, REDUCED_FILED = (300, 1000, 3000), (100, 300)
-"""Numbers of pairs for the taxonomy by itself: a few of each leaf, where 300 are one."""
+FILED, REDUCED_FILED = (*FULL, 1000, 3000), (*REDUCED, 300)
+"""Numbers of pairs for the taxonomy by itself: up to several of each leaf, where 300 are one."""
 REDUCED_BEHAVIOURS = tuple(name for name in BEHAVIOURS if name != "record")
 """All that the ledger reads."""
 DISGUISED = "disguised"
