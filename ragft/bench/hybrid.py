@@ -23,8 +23,6 @@ from ragft.types import RagftError
 
 BUILT = "LlamaIndex fusion + FAISS"
 """The peer whose building and memory are compared."""
-KEPT = DTYPES
-"""What our vectors are kept in, where memory is measured."""
 SAME = 0.98
 """Share of the passages found from float32 that those kept in another way must lead to."""
 STATM = Path("/proc/self/statm")
@@ -103,7 +101,7 @@ def _memory(
         told = "this system does not tell the memory of a process"
         return [row("hybrid memory", count, peer.label, [math.nan], told)]
     theirs, rows = _grown(peer.name, count, len(asked)), []
-    for dtype in KEPT:
+    for dtype in DTYPES:
         mine = _grown(dtype, count, len(asked))
         alike = agreement(found, ours(texts, known, dtype)(asked), SAME, dtype)
         note = (

@@ -291,7 +291,8 @@ def inner_product_search(
     # By torch, whose threads the language model uses too: numpy's own go on spinning for a while
     # after a product, and halve the speed of whatever comes next on a machine of few cores.
     arrays = [vectors] if isinstance(vectors, np.ndarray) else vectors
-    asked, *held = (torch.from_numpy(_as_floats(x)) for x in (queries, *arrays))
+    asked = torch.from_numpy(np.asarray(queries, np.float32))
+    held = [torch.from_numpy(_as_floats(array)) for array in arrays]
     chosen = rows if at is None else at if rows is None else at[rows]
     block = max(1, _BLOCK // max(1, sum(map(len, arrays))))
     for start in range(0, len(queries), block):

@@ -16,6 +16,7 @@ from typing import Any
 
 from ragft import files
 from ragft.retrieval.neighbours import AUTO
+from ragft.retrieval.vectors import DTYPES
 from ragft.types import RagftError
 
 LIST = "index.json"
@@ -96,6 +97,7 @@ def _listing(said: Mapping[str, Any]) -> Listing | None:
         plain = Listing("", "")
         kinds = {f.name: type(getattr(plain, f.name)) for f in fields(Listing)}
         fits = all(type(getattr(listing, name)) is kind for name, kind in kinds.items())
+        fits = fits and listing.dtype in DTYPES
         return listing if fits and all(map(_OURS.fullmatch, listing.folders)) else None
     except TypeError:
         return None

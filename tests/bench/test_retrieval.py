@@ -196,7 +196,7 @@ def test_a_peer_that_finds_something_else_is_noticed(monkeypatch):
 
 @pytest.mark.skipif(not hybrid.STATM.exists(), reason="only Linux tells a process's memory so")
 def test_the_memory_of_an_index_is_measured_in_a_process_of_its_own(monkeypatch):
-    full, half = (hybrid._grown(dtype, 8000, 10) for dtype in hybrid.KEPT)
+    full, half = (hybrid._grown(dtype, 8000, 10) for dtype in hybrid.DTYPES)
     assert 2**20 < half < full - 8000 * sides.DIMENSION < 2**30
     with pytest.raises(RagftError, match="the memory of float16 is not known"):
         hybrid._grown("float16", -1, 10)

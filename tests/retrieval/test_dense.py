@@ -167,7 +167,9 @@ def test_float16_is_searched_as_the_float32_that_it_is(count, look, monkeypatch)
     rng = np.random.default_rng(0)
     half = [rng.standard_normal((n, 24)).astype(np.float16) for n in (1800, 0, 5)]
     queries, full = rng.standard_normal((count, 24)).astype(np.float32), np.concatenate(half)
-    found = inner_product_search(queries, half, 20, codes=Codes())
+    found = [*inner_product_search(queries, half, 20, codes=Codes())]
+    coarse = inner_product_search(queries.astype(np.float16), half, 20)
+    assert all(a[0] in b for (a, _), (b, _) in zip(found, coarse, strict=True))
     expected = inner_product_search(queries, full.astype(np.float32), 20)
     for (rows, scores), (truth, exact) in zip(found, expected, strict=True):
         np.testing.assert_array_equal(rows, truth)

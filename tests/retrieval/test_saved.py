@@ -674,6 +674,9 @@ def test_a_list_that_says_another_dtype_than_its_files_have_is_refused(tmp_path)
     listing.write_list(tmp_path, replace(held, dtype="float16"))
     with pytest.raises(RagftError, match="part-000001: its files do not go together; delete"):
         HybridIndex.load(tmp_path)
+    listing.write_list(tmp_path, replace(held, dtype="int8"))
+    with pytest.raises(RagftError, match=r"index\.json: is no list of an index; delete"):
+        HybridIndex.load(tmp_path)
 
 
 def test_options_of_a_search_may_differ(tmp_path):
