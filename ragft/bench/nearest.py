@@ -146,13 +146,12 @@ def _approximate(
     truth, _ = exact.search(asked, TOP)
     with stopwatch() as building:
         index = VectorIndex(vectors, kind, TUNINGS[kind])
-    for doubling in range(_DOUBLINGS + 1):
-        compared = _comparisons(kind)
-        share = float(recall(index.search(asked, TOP)[0], truth).mean())
-        compared = (_comparisons(kind) - compared) / len(asked)
-        if share >= RECALL or doubling == _DOUBLINGS:
-            break
-        index.widen()
+    share = index.widen_until(
+        lambda: float(recall(index.search(asked, TOP)[0], truth).mean()), RECALL, _DOUBLINGS
+    )
+    compared = _comparisons(kind)
+    index.search(asked, TOP)
+    compared = (_comparisons(kind) - compared) / len(asked)
     compared += centres(len(vectors)) if kind == "ivf" else 0  # which faiss does not count
     alone = asked[:ALONE]
     note = (

@@ -42,8 +42,7 @@ def vectors_and_queries(count: int, queries: int) -> tuple[np.ndarray, np.ndarra
 def centres_of(count: int) -> int:
     """Return the centres that so many vectors are drawn around: a hundred to each, or fewer.
 
-    Many more to a centre would lie so near each other and so far from all others that no graph of
-    near neighbours leads from one such crowd to the next, which texts are not like.
+    A vector then has as many others near it, whatever the number of all.
     """
     return max(CENTRES, count // AROUND)
 

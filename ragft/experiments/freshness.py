@@ -18,6 +18,7 @@ from ragft.experiments.freshness_cells import Line, Work
 from ragft.experiments.freshness_costs import Costs
 from ragft.experiments.freshness_effects import quantities
 from ragft.experiments.timeline import Timeline, package_timeline
+from ragft.experiments.upkeep import POLICIES
 from ragft.profiles import Profile, profile
 from ragft.records import Records
 from ragft.types import RagftError
@@ -61,7 +62,7 @@ FULL: tuple[Line, ...] = (
     ("prior", ""),
 )
 REPLICATED: tuple[Line, ...] = tuple(
-    line for line in FULL if line[1] not in ("monthly", "continued", "rehearsed")
+    (arm, name) for arm, name in FULL if POLICIES[arm][name].adapter in ("", "never")
 )
 """Lines that tell whether another world leads to the same: all but those that train again and
 again, which take three quarters of the time."""

@@ -7,6 +7,7 @@ of it may be found, lives in `neighbours`; exact search itself in `dense`.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -127,6 +128,17 @@ class VectorIndex:
             probes=2 * self.tuning.probes,
         )
         self._set_width(self._index)
+
+    def widen_until(self, share: Callable[[], float], wanted: float, doublings: int) -> float:
+        """Widen until `share()` is as high as wanted, and return what it was last.
+
+        At most so many times; a share that is not a number counts as high enough.
+        """
+        for _ in range(doublings):
+            if not (found := share()) < wanted:
+                return found
+            self.widen()
+        return share()
 
     def write(self, path: Path) -> None:
         """Write an approximate index, its vectors included, as faiss does."""

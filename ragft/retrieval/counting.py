@@ -34,9 +34,21 @@ class Numbered:
         return self.ids.nbytes + self.lengths.nbytes
 
 
-def numbered(documents: Iterable[Sequence[str]]) -> Numbered:
-    """Number the words of tokenised documents, of which there may be none."""
-    return _numbered(documents, {})
+def numbered(
+    documents: Iterable[Sequence[str]], words: Mapping[str, int] | None = None
+) -> Numbered:
+    """Number the words of tokenised documents, of which there may be none.
+
+    Words that have a number already keep it; others get the next ones.
+    """
+    known: defaultdict[str, int] = defaultdict(None, words or {})
+    known.default_factory = known.__len__
+    number, ids, lengths = known.__getitem__, array("i"), array("q")
+    for tokens in documents:
+        before = len(ids)
+        ids.extend(map(number, tokens))
+        lengths.append(len(ids) - before)
+    return Numbered(dict(known), np.array(ids, np.int32), np.array(lengths, np.int64))
 
 
 def renumbered(known: Numbered, rows: np.ndarray, documents: Iterable[Sequence[str]]) -> Numbered:
@@ -55,7 +67,7 @@ def renumbered(known: Numbered, rows: np.ndarray, documents: Iterable[Sequence[s
     Numbered
         What `numbered` returns for all of them.
     """
-    new = _numbered(documents, known.words)
+    new = numbered(documents, known.words)
     fresh = rows < 0
     at = np.where(fresh, len(known.lengths) + np.cumsum(fresh) - 1, rows)
     ids, lengths = (np.concatenate(x) for x in ((known.ids, new.ids), (known.lengths, new.lengths)))
@@ -69,17 +81,6 @@ def renumbered(known: Numbered, rows: np.ndarray, documents: Iterable[Sequence[s
     number, names = np.empty(len(first), np.int32), list(new.words)
     number[order] = np.arange(len(order))
     return Numbered({names[old]: n for n, old in enumerate(order.tolist())}, number[ids], lengths)
-
-
-def _numbered(documents: Iterable[Sequence[str]], words: Mapping[str, int]) -> Numbered:
-    known: defaultdict[str, int] = defaultdict(None, words)
-    known.default_factory = known.__len__  # a new word gets the next number
-    number, ids, lengths = known.__getitem__, array("i"), array("q")
-    for tokens in documents:
-        before = len(ids)
-        ids.extend(map(number, tokens))
-        lengths.append(len(ids) - before)
-    return Numbered(dict(known), np.array(ids, np.int32), np.array(lengths, np.int64))
 
 
 def scored(documents: Numbered, k1: float, b: float) -> dict[str, np.ndarray]:

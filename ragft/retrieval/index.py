@@ -330,8 +330,9 @@ class HybridIndex(Searching):
             if self.retriever != "bm25" and passages:
                 self.vectors.arrange([searched_text(p) for p in passages])
             if self.retriever != "dense" and self._bm25 is None:
-                self._numbered = self._number(passages)
-                self._bm25 = BM25().fit_numbered(self._numbered)
+                known = self._number(passages)
+                self._bm25 = BM25().fit_numbered(known)
+                self._numbered, self._ordered = known, passages  # whose rows are these
             self._ordered, self._filter = passages, Filter(passages)
             self._stale = False
             self._built()

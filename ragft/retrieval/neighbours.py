@@ -161,11 +161,9 @@ class Neighbours:
         chosen = np.random.default_rng(0).permutation(len(at))[:SAMPLE]
         own = rows_of(blocks, at[chosen])
         truth = list(inner_product_search(own, blocks, TOP + 1, None, at, Codes()))
-        for doubling in range(_WIDEST + 1):
-            self.recall = _share(self._found(own, TOP + 1), truth, chosen)
-            if not self.recall < RECALL_WANTED or doubling == _WIDEST:
-                break
-            self.index.widen()
+        self.recall = self.index.widen_until(
+            lambda: _share(self._found(own, TOP + 1), truth, chosen), RECALL_WANTED, _WIDEST
+        )
         if self.recall < RECALL_WANTED:
             warnings.warn(
                 f"index: its {self.index.kind} search finds {self.recall:.1%} of the nearest "

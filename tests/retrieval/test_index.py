@@ -358,3 +358,19 @@ def test_only_texts_that_are_new_are_split_again(monkeypatch):
     assert list(index.postings().words.items()) == list(afresh.words.items())
     for name in ("data", "indices", "indptr"):
         assert getattr(index.postings(), name).tolist() == getattr(afresh, name).tolist()
+
+
+def test_a_build_that_fails_leaves_the_words_of_the_last(monkeypatch):
+    def full(*_):
+        raise MemoryError
+
+    index = HybridIndex(FRUIT, retriever="bm25")
+    index.build()
+    index.delete("d0")
+    with monkeypatch.context() as patch:
+        patch.setattr(BM25, "fit_numbered", full)
+        with pytest.raises(MemoryError):
+            index.build()
+    afresh = HybridIndex(FRUIT[1:], retriever="bm25")
+    assert index.postings().words == afresh.postings().words
+    assert index.search("red", 3) == afresh.search("red", 3)
