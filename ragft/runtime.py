@@ -256,12 +256,23 @@ def machine() -> dict[str, str | int]:
 
 @cache
 def _cpu_name() -> str:
-    """Return the processor's model name, or its architecture where no name is to be had."""
+    """Return the processor's model name, or its architecture where no name is to be had.
+
+    A name without a number, which virtual machines give to several generations of processors, is
+    told apart by family and model.
+    """
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        return next(x.split(":", 1)[1].strip() for x in lines if x.startswith("model name"))
-    except (OSError, StopIteration):
+    except OSError:
+        lines = []
+    told: dict[str, str] = {}
+    for key, _, value in (line.partition(":") for line in lines):
+        told.setdefault(key.strip(), value.strip())
+    if not (name := told.get("model name", "")):
         return platform.processor() or platform.machine()
+    if any(c.isdigit() for c in name) or not {"cpu family", "model"} <= told.keys():
+        return name
+    return f"{name} (family {told['cpu family']}, model {told['model']})"
 
 
 def _memory_gb() -> float | None:

@@ -103,6 +103,25 @@ def test_cache_dir(tmp_path, monkeypatch):
         runtime.cache_dir()
 
 
+@pytest.mark.parametrize(
+    ("told", "name"),
+    [
+        (
+            "model name : Some CPU 7302 @ 3 GHz\nmodel : 49\ncpu family : 23",
+            "Some CPU 7302 @ 3 GHz",
+        ),
+        ("cpu family : 25\nmodel : 17\nmodel name : AMD EPYC", "AMD EPYC (family 25, model 17)"),
+        ("model name : AMD EPYC", "AMD EPYC"),
+        ("Hardware : board", None),
+    ],
+)
+def test_processors_of_one_name_are_told_apart_by_family_and_model(told, name, monkeypatch):
+    monkeypatch.setattr(runtime.Path, "read_text", lambda *_, **__: told.replace(" : ", "\t: "))
+    monkeypatch.setattr(runtime.platform, "processor", lambda: "")
+    monkeypatch.setattr(runtime.platform, "machine", lambda: "x86_64")
+    assert runtime._cpu_name.__wrapped__() == (name or "x86_64")
+
+
 def test_hardware_and_memory_are_plausible():
     found = runtime.hardware()
     assert found["cores"] >= 1

@@ -10,6 +10,7 @@ import math
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import Any
 
 from ragft.bench import row
 from ragft.bench.peers import PEERS, Peer, Search, ours
-from ragft.bench.sides import Known, agreement, on, ratios, texts_and_queries, vectors_and_queries
+from ragft.bench.sides import REAL, Known, agreement, on, ratios, texts_and_queries, vectors_of
 from ragft.retrieval.vectors import DTYPES
 from ragft.types import RagftError
 
@@ -45,12 +46,12 @@ def hybrid(count: int, queries: int, repeats: int, cores: int) -> list[dict[str,
     ]
 
 
-def collection(count: int, queries: int) -> tuple[list[str], list[str], Known]:
-    """Return texts, queries, and the vectors of both."""
+def collection(count: int, queries: int, real: int = REAL) -> tuple[list[str], list[str], Known]:
+    """Return texts, queries, and the vectors of both: of so many texts their own."""
     import numpy as np
 
     texts, asked = texts_and_queries(count, queries)
-    both = np.concatenate(vectors_and_queries(count, len(asked)))
+    both = np.concatenate(vectors_of(texts[:REAL], asked, count))
     return texts, asked, Known([*texts, *asked], both)
 
 
@@ -100,9 +101,9 @@ def _memory(
     if not STATM.exists():
         told = "this system does not tell the memory of a process"
         return [row("hybrid memory", count, peer.label, [math.nan], told)]
-    theirs, rows = _grown(peer.name, count, len(asked)), []
-    for dtype in DTYPES:
-        mine = _grown(dtype, count, len(asked))
+    names, rows = (peer.name, *DTYPES), []
+    theirs, *ours_by_dtype = _grown(names, texts, asked, known)
+    for dtype, mine in zip(DTYPES, ours_by_dtype, strict=True):
         alike = agreement(found, ours(texts, known, dtype)(asked), SAME, dtype)
         note = (
             "measured once: resident memory of a process of its own that building the index adds "
@@ -114,24 +115,45 @@ def _memory(
     return rows
 
 
-def _grown(name: str, count: int, queries: int) -> int:
-    """Return the bytes by which a fresh process grows when it builds an index."""
-    code = (
-        f"from ragft.bench.hybrid import print_growth; print_growth({name!r}, {count}, {queries})"
-    )
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    if told.returncode:
-        raise RagftError(
-            f"bench retrieval: the memory of {name} is not known: {told.stderr[-300:]}"
-        )
-    return json.loads(told.stdout.splitlines()[-1])
+def _grown(
+    names: Sequence[str], texts: Sequence[str], asked: Sequence[str], known: Known
+) -> list[int]:
+    """Return the bytes by which a fresh process grows when it builds an index, one for each name.
+
+    The vectors are handed over in a file: what a process frees that has made them itself, an index
+    would take first.
+    """
+    import numpy as np
+
+    found = []
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "vectors.npy"
+        np.save(path, known.vectors)
+        for name in names:
+            given = f"{name!r}, {len(texts)}, {len(asked)}, {str(path)!r}"
+            code = f"from ragft.bench.hybrid import print_growth; print_growth({given})"
+            told = subprocess.run(
+                [sys.executable, "-c", code], capture_output=True, text=True, check=False
+            )
+            if told.returncode:
+                raise RagftError(
+                    f"bench retrieval: the memory of {name} is not known: {told.stderr[-300:]}"
+                )
+            found.append(json.loads(told.stdout.splitlines()[-1]))
+    return found
 
 
-def print_growth(name: str, count: int, queries: int) -> None:
-    """Print the bytes that the index of a peer, or ours of a dtype, adds to this process."""
+def print_growth(name: str, count: int, queries: int, path: str) -> None:
+    """Print the bytes that the index of a peer, or ours of a dtype, adds to this process.
+
+    The vectors, of texts and then of queries, are read from a file of numpy.
+    """
+    import numpy as np
+
     peers: dict[str, Callable[[Sequence[str], Known], Search]] = {p.name: p.build for p in PEERS}
     build = peers[name] if name in peers else partial(ours, dtype=name)
-    texts, asked, known = collection(count, queries)
+    texts, asked = texts_and_queries(count, queries)
+    known = Known([*texts, *asked], np.load(path))
     build(texts[:100], known)(asked[:1])  # what is imported for it is no part of the index
     before = _resident()
     search = build(texts, known)

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from ragft.bench import row
-from ragft.bench.sides import DIMENSION, TOP, centres_of, on, ratios, vectors_and_queries
+from ragft.bench.sides import DIMENSION, REAL, TOP, on, ratios, texts_and_queries, vectors_of
 from ragft.bench.sides import cores as used_cores
+from ragft.experiments.crowd import local_dimension
 from ragft.experiments.rates import measure_rates
 from ragft.retrieval import first_look
 from ragft.retrieval.ann import (
@@ -35,9 +36,10 @@ RECALL = 0.99
 nothing."""
 _DOUBLINGS = 4
 """Times that it may look twice as wide."""
-TUNINGS = {"hnsw": Tuning(build_width=40, search_width=48), "ivf": Tuning()}
-"""HNSW with half the usual width when it is built: links to more distant vectors cost more at each
-step than they save, among vectors as far apart as these."""
+_LOOKED_AROUND = 200
+"""Vectors by which the local dimension of all is estimated."""
+TUNINGS = dict.fromkeys(("hnsw", "ivf"), Tuning())
+"""Approximate searches, and how wide they look at first."""
 
 
 def nearest(vectors: int = 1_000_000, repeats: int = 3, cores: int = 1) -> list[dict[str, Any]]:
@@ -75,7 +77,13 @@ def by_vectors(count: int, queries: int, repeats: int, cores: int) -> list[dict[
     """Time exact search against its floor and against faiss, and approximate ones against it."""
     import faiss
 
-    vectors, asked = vectors_and_queries(count, max(queries, *BATCHES))
+    texts, wanted = texts_and_queries(min(count, REAL), max(queries, *BATCHES))
+    vectors, asked = vectors_of(texts, wanted, count)
+    spread = local_dimension(vectors, most=_LOOKED_AROUND)
+    origin = (
+        f"{len(texts):,} vectors of texts, the others drawn to lie as these do; local dimension "
+        f"{spread:.0f}"
+    )
     flat, exact = faiss.IndexFlatIP(DIMENSION), VectorIndex(vectors)
     flat.add(vectors)
     alone, read = asked[:ALONE], {"vectors": vectors.nbytes}
@@ -85,7 +93,7 @@ def by_vectors(count: int, queries: int, repeats: int, cores: int) -> list[dict[
     rows.append(_against_faiss(flat, exact, alone, 1, repeats, cores))
     rows += [_against_faiss(flat, exact, asked[:n], n, repeats, cores) for n in BATCHES]
     for kind in TUNINGS:
-        rows += _approximate(kind, flat, exact, asked[:queries], repeats, cores)
+        rows += _approximate(kind, flat, exact, asked[:queries], repeats, cores, origin)
     return rows
 
 
@@ -140,7 +148,13 @@ def _against_faiss(
 
 
 def _approximate(
-    kind: str, flat: Any, exact: VectorIndex, asked: np.ndarray, repeats: int, cores: int
+    kind: str,
+    flat: Any,
+    exact: VectorIndex,
+    asked: np.ndarray,
+    repeats: int,
+    cores: int,
+    origin: str,
 ) -> list[dict[str, Any]]:
     vectors = exact.vectors
     truth, _ = exact.search(asked, TOP)
@@ -156,8 +170,7 @@ def _approximate(
     alone = asked[:ALONE]
     note = (
         f"{on(cores)}; one query at a time; built in {building.seconds:.1f} s with "
-        f"{index.tuning}; vectors drawn around {centres_of(len(vectors)):,} centres; "
-        f"{compared:,.0f} of them compared with a query"
+        f"{index.tuning}; {origin}; {compared:,.0f} of them compared with a query"
     )
     others = {
         "exact search": lambda: _one_by_one(exact, alone),

@@ -9,15 +9,16 @@ from typing import Any
 import numpy as np
 
 from ragft.experiments.crowd import crowd, drawn_around
-from ragft.runtime import stopwatch, threads
+from ragft.retrieval.dense import Embedder
+from ragft.runtime import cache_dir, stopwatch, threads
 from ragft.types import RagftError
 
 DIMENSION = 384
-"""Of the vectors, as those of all-MiniLM-L6-v2."""
+"""Of the vectors, which are those of all-MiniLM-L6-v2."""
 TOP = 10
 """Passages wanted."""
-CENTRES, AROUND = 1000, 100
-"""Centres of drawn vectors, at least, and vectors around each of more."""
+REAL = 5_000
+"""Vectors that are those of texts, at most: embedding more takes longer than what is timed."""
 QUERY_WORDS = 8
 """Words of a query."""
 
@@ -31,20 +32,17 @@ def texts_and_queries(count: int, queries: int) -> tuple[list[str], list[str]]:
     return texts, list(asked)[:queries]
 
 
-def vectors_and_queries(count: int, queries: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return unit vectors around centres, and others around the same as queries."""
-    shape = (centres_of(count), DIMENSION)
-    centres = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
-    centres /= np.linalg.norm(centres, axis=1, keepdims=True)
-    return drawn_around(centres, count, 0.7), drawn_around(centres, queries, 0.7, seed=1)
+def vectors_of(
+    texts: Sequence[str], queries: Sequence[str], count: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return so many unit vectors, those of the texts and others, and those of the queries.
 
-
-def centres_of(count: int) -> int:
-    """Return the centres that so many vectors are drawn around: a hundred to each, or fewer.
-
-    A vector then has as many others near it, whatever the number of all.
+    The others are drawn to lie as those of texts do, see `drawn_around`.
     """
-    return max(CENTRES, count // AROUND)
+    embedder = Embedder(cache=cache_dir() / "vectors")
+    real = embedder.embed(list(texts))
+    drawn = drawn_around(real, count - len(real))
+    return np.concatenate([real, drawn]), embedder.embed(list(queries))
 
 
 class Known:

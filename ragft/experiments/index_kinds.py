@@ -1,11 +1,13 @@
 """Kinds of vector index: how long a search takes, what it finds, what it costs to build and hold.
 
-Vectors beyond those of the task's own passages are drawn around them; how many of the true
-neighbours an approximate index finds among such is a guess, as the record says.
+An approximate index looks as wide as one of passages would, until it finds what is wanted of it.
+Vectors beyond those of texts are drawn around them and spread as they do; how many of the true
+neighbours it finds among such is an estimate.
 """
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -16,7 +18,7 @@ import numpy as np
 
 from ragft.chunking import chunk
 from ragft.experiments.cells import Finished, run_cells
-from ragft.experiments.crowd import drawn_around
+from ragft.experiments.crowd import crowd, drawn_around, local_dimension
 from ragft.experiments.floors import exact_search
 from ragft.experiments.grid import Grid
 from ragft.experiments.rates import Rates, measure_rates, read_sizes
@@ -25,6 +27,7 @@ from ragft.profiles import Profile, profile
 from ragft.records import Records, content_key
 from ragft.retrieval.ann import KINDS, VectorIndex, index_bytes, recall
 from ragft.retrieval.index import searched_text
+from ragft.retrieval.neighbours import Neighbours
 from ragft.runtime import machine, stopwatch
 from ragft.types import RagftError
 
@@ -39,12 +42,18 @@ REDUCED = {
     "ivf": (1_000, 10_000, 50_000),
 }
 """What is built in a few seconds."""
+REAL = 5_000
+"""Vectors of texts, where there is a minute for embedding them."""
 TOP = 10
 """Neighbours that are looked for."""
+LOOKED_AROUND = 200
+"""Vectors by which the local dimension of many is estimated."""
 QUANTILES = (0.5, 0.95, 0.99)
+TOLD = ("kind", "vectors", "seconds", "bytes", "width", "local_dimension")
+"""What a row takes from its cell as it stands."""
 RATES = ("", 0)
 """The cell in which the machine's rates are measured."""
-VERSION = 3
+VERSION = 4
 """Raised when the meaning of a cell changes, so that older cells are not reused."""
 
 
@@ -55,11 +64,19 @@ class IndexKinds(Finished):
     def summary(self) -> pd.DataFrame:
         """One row per kind × vectors.
 
-        Quantiles of the milliseconds of a search, recall, the seconds to build, bytes held, and for
-        'exact' the floor in milliseconds, the median over it, and `reading`, the milliseconds in
-        which the vectors themselves are read once: longer than the floor where codes are read.
+        Quantiles of the milliseconds of a search, recall, the seconds to build, bytes held, the
+        `width` of a search (lists that IVF reads, candidates of HNSW), and for 'exact' the floor
+        in milliseconds, the median over it, `reading`, the milliseconds in which the vectors
+        themselves are read once (longer than the floor where codes are read), and the
+        `local_dimension` of the vectors, which is what makes an approximate search hard.
         """
         return self.frame("summary")
+
+    @property
+    def origin(self) -> str:
+        """Where the vectors come from, as a caption says it."""
+        real = self.results["real"]["vectors"]
+        return f"{real:,} vectors are those of texts, all others are drawn to lie as these do."
 
 
 def index_kinds(
@@ -68,6 +85,7 @@ def index_kinds(
     *,
     queries: int = 300,
     warm_up: int = 20,
+    real: int = 0,
     base: str | Profile = "cpu",
     out: str | Path = "results",
     progress: bool = True,
@@ -84,6 +102,9 @@ def index_kinds(
         Searches of every index, of the task's questions over and over.
     warm_up : int
         Searches before, whose times count for nothing.
+    real : int
+        Vectors of texts, at least: those of the task's passages, then of others. All beyond are
+        drawn.
     base, out, progress
         As for `compare`.
 
@@ -95,11 +116,11 @@ def index_kinds(
     """
     sizes = FULL if sizes is None else {kind: tuple(counts) for kind, counts in sizes.items()}
     settings = profile(base)
-    _check(task, sizes, queries, warm_up, settings)
+    _check(task, sizes, queries, warm_up, real, settings)
     settings = replace(settings, seeds=settings.seeds[:1])
     records = Records(out, smoke=settings.name == "smoke")
     exact = tuple(sizes.get("exact", ()))
-    work = _Work(task, settings, records, queries, warm_up, exact)
+    work = _Work(task, settings, records, queries, warm_up, real, exact)
     cells = [(kind, count) for kind, counts in sizes.items() for count in counts]
     return run_cells(
         IndexKinds,
@@ -111,14 +132,25 @@ def index_kinds(
         records=records,
         sizes=settings,
         settings={"n_boot": settings.n_boot, "level": settings.level, "version": VERSION},
-        parameters={"corpus": task.name, "sizes": sizes, "queries": queries, "top": TOP},
+        parameters={
+            "corpus": task.name,
+            "sizes": sizes,
+            "queries": queries,
+            "top": TOP,
+            "real": real,
+        },
         hashes={"corpus": task.content_hash},
         progress=progress,
     )
 
 
 def _check(
-    task: Task, sizes: Mapping[str, Sequence[int]], queries: int, warm_up: int, settings: Profile
+    task: Task,
+    sizes: Mapping[str, Sequence[int]],
+    queries: int,
+    warm_up: int,
+    real: int,
+    settings: Profile,
 ) -> None:
     if not sizes or set(sizes) - set(KINDS):
         raise RagftError(f"index kinds: {list(sizes)}: choose of {', '.join(KINDS)}")
@@ -127,10 +159,10 @@ def _check(
             raise RagftError(
                 f"index kinds: {kind}={tuple(counts)}: give whole numbers from 1 on, in order"
             )
-    if queries < 1 or warm_up < 0 or not task.asked:
+    if queries < 1 or min(warm_up, real) < 0 or not task.asked:
         raise RagftError(
-            f"index kinds: queries={queries} must be 1 or more, warm_up={warm_up} 0 or more, and "
-            f"{task.name} needs a question"
+            f"index kinds: queries={queries} must be 1 or more, warm_up={warm_up} and real={real} "
+            f"0 or more, and {task.name} needs a question"
         )
     if settings.retriever == "bm25":
         raise RagftError("index kinds: retriever='bm25' has no vectors; choose dense or hybrid")
@@ -146,17 +178,18 @@ class _Work:
         records: Records,
         queries: int,
         warm_up: int,
+        real: int = 0,
         exact: Sequence[int] = (),
     ) -> None:
         self.task, self.sizes, self.exact = task, sizes, exact
         self.grid = Grid(task, sizes, records, timed=0)
-        self.queries, self.warm_up = queries, warm_up
-        self._embedded: tuple[np.ndarray, np.ndarray] | None = None
+        self.queries, self.warm_up, self.real = queries, warm_up, real
 
     def key(self, kind: str, count: int) -> str:
         """Return the key of a cell: of another machine it is another."""
         what = {"cell": "index kind", "version": VERSION, "kind": kind, "count": count}
-        what |= {"queries": self.queries, "warm_up": self.warm_up, "top": TOP, **machine()}
+        what |= {"queries": self.queries, "warm_up": self.warm_up, "top": TOP, "real": self.real}
+        what |= machine()
         what |= {"exact": self.exact} if (kind, count) == RATES else {}
         return content_key({**what, "grid": self.grid.key("rag", self.sizes.seeds[0])})
 
@@ -165,10 +198,11 @@ class _Work:
         import pandas as pd
 
         if (kind, count) == RATES:
-            return pd.DataFrame(), {"rates": measure_rates(sizes=self._read_sizes()).to_dict()}
+            return pd.DataFrame(), self._measured()
         vectors, asked = self._vectors(count)
         with stopwatch() as building:
             index = VectorIndex(vectors, kind)
+        width = _wide_enough(index, vectors)
         for query in asked[: self.warm_up]:
             index.search(query[None], TOP)
         times, found = [], []
@@ -181,7 +215,19 @@ class _Work:
         rows = {"number": np.arange(len(asked)), "ms": times, "recall": shares}
         place = {"kind": kind, "vectors": count}
         held = {"seconds": building.seconds, "bytes": index.bytes, "dimension": vectors.shape[1]}
+        held |= {"width": width, "local_dimension": None}
+        if kind == "exact":
+            held["local_dimension"] = local_dimension(vectors, most=LOOKED_AROUND)
         return pd.DataFrame(rows).assign(**place), {**place, **held}
+
+    def _measured(self) -> dict[str, Any]:
+        """Return the rates of the machine, and how the vectors of texts lie."""
+        texts = self._of_texts[0]
+        spread = local_dimension(texts, most=LOOKED_AROUND)
+        return {
+            "rates": measure_rates(sizes=self._read_sizes()).to_dict(),
+            "real": {"vectors": len(texts), "local_dimension": spread},
+        }
 
     def _read_sizes(self) -> list[int]:
         """Return the buffers whose reading is timed: the very sizes of the vectors among them."""
@@ -189,18 +235,36 @@ class _Work:
         own = (index_bytes(count, dimension) for count in self.exact)
         return sorted({*read_sizes(self.sizes), *own})
 
+    @cached_property
+    def _of_texts(self) -> tuple[np.ndarray, np.ndarray]:
+        """Vectors of texts, those of the task's passages first, and of its questions."""
+        library = self.grid.new_library()
+        embedder = library.index.embedder
+        documents = [*self.task.corpus.documents, *crowd(self.real)]
+        passages = chunk(documents, **library.chunking)
+        own = len(chunk(self.task.corpus.documents, **library.chunking))
+        texts = [searched_text(passage) for passage in passages[: max(own, self.real)]]
+        return embedder.embed(texts), embedder.embed([q.text for q in self.task.asked])
+
     def _vectors(self, count: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return so many vectors, the task's own first, and those of the questions."""
-        if self._embedded is None:
-            library = self.grid.new_library()
-            embedder = library.index.embedder
-            passages = chunk(self.task.corpus.documents, **library.chunking)
-            own = embedder.embed([searched_text(passage) for passage in passages])
-            self._embedded = own, embedder.embed([q.text for q in self.task.asked])
-        own, asked = self._embedded
-        drawn = drawn_around(own, max(count - len(own), 0))
+        """Return so many vectors, those of texts first, and those of the questions."""
+        texts, asked = self._of_texts
+        drawn = drawn_around(texts, max(count - len(texts), 0))
         asked = asked[np.arange(self.queries) % len(asked)]
-        return np.concatenate([own, drawn])[:count], asked
+        return np.concatenate([texts, drawn])[:count], asked
+
+
+def _wide_enough(index: VectorIndex, vectors: np.ndarray) -> int | None:
+    """Let an approximate index look as wide as one of passages does; return how wide that is."""
+    if index.kind == "exact":
+        return None
+    rows = np.arange(len(vectors))
+    neighbours = Neighbours(index)
+    neighbours.arrange(rows)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # what is not found stands in the record
+        neighbours.measure([vectors], rows)
+    return index.tuning.probes if index.kind == "ivf" else index.tuning.search_width
 
 
 def _summed_up(
@@ -215,7 +279,7 @@ def _summed_up(
     options = {"level": sizes.level, "n_boot": sizes.n_boot}
     rows = []
     for frame, note in zip(frames[:-1], notes[:-1], strict=True):
-        row = {key: note[key] for key in ("kind", "vectors", "seconds", "bytes")}
+        row = {key: note[key] for key in TOLD}
         for q in QUANTILES:
             found = quantile(frame["ms"], q, frame["number"], **options)
             name = f"p{100 * q:.0f}"
@@ -230,4 +294,4 @@ def _summed_up(
             row |= {"floor": floor, "over": row["p50"] / floor, "reading": reading}
         rows.append(row)
     searches = pd.concat(frames[:-1], ignore_index=True)
-    return searches, {"summary": rows, "rates": notes[-1]["rates"]}
+    return searches, {"summary": rows, **notes[-1]}

@@ -49,7 +49,7 @@ BASE = ("batch", 1)
 """The axis and value at which every arm is measured; answers are also streamed there."""
 RATES = ("", "rates", 0)
 """The cell in which the machine's rates are measured, for the floors."""
-VERSION = 7
+VERSION = 8
 """Raised when the meaning of a point changes, so that older cells are not reused."""
 
 

@@ -114,7 +114,8 @@ def finetune(
     compiled : bool
         Let torch compile the layers of the model, for 'lora' and 'full' in one process: half a
         minute before the first step of a process, after which short steps of a small model are
-        1.2 to 1.8 times as quick; needs a C++ compiler. Rounds elsewhere than without.
+        quicker (by how much here: `ragft bench training`); needs a C++ compiler. Rounds elsewhere
+        than without.
     start : path, optional
         Adapter of the same base to go on from, instead of a new one (continued LoRA); rank,
         alpha and targets are its own, whatever is given here.

