@@ -145,20 +145,15 @@ def _by_ranks(
     rankings: Sequence[np.ndarray], k: int, weights: Sequence[float]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return what `reciprocal_rank_fusion` does, of rankings of numbers and as two arrays."""
-    items, scores = np.empty(0, np.int64), np.empty(0)
-    for weight, ranking in zip(weights, rankings, strict=True):
-        shares = weight / (k + np.arange(1, len(ranking) + 1))
-        new = np.ones(len(ranking), bool)
-        if len(items):
-            rising = np.argsort(items)
-            at = np.searchsorted(items, ranking, sorter=rising)
-            place = rising[np.minimum(at, len(items) - 1)]
-            new = items[place] != ranking
-            scores[place[~new]] += shares[~new]
-        items = np.concatenate([items, ranking[new]])
-        scores = np.concatenate([scores, shares[new]])
-    order = np.argsort(-scores, kind="stable")  # equal ones as they first appeared
-    return items[order], scores[order]
+    if not rankings:
+        return np.empty(0, np.int64), np.empty(0)
+    shares = [w / (k + np.arange(1, len(r) + 1)) for w, r in zip(weights, rankings, strict=True)]
+    found, first, which = np.unique(
+        np.concatenate(rankings), return_index=True, return_inverse=True
+    )
+    scores = np.bincount(which, np.concatenate(shares), len(found))
+    order = np.lexsort((first, -scores))
+    return found[order], scores[order]
 
 
 def score_fusion(
