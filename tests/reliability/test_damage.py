@@ -161,6 +161,7 @@ NOT_READ_AGAIN = {
     "batch/pool.py": "what a worker prints, for people",
     "batch/worker.py": "messages through a pipe",
     "bench/batch.py": "a grid file in a folder that is thrown away",
+    "bench/hybrid.py": "vectors handed to a process in a folder that is thrown away",
     "bench/gpu/sweep.py": "a sealed record, damaged in tests/bench",
     "bench/gpu/tuning.py": "an adapter that is timed and thrown away",
     "cli/options.py": "a copy of a record, for people",
