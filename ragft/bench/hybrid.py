@@ -46,8 +46,8 @@ def hybrid(count: int, queries: int, repeats: int, cores: int) -> list[dict[str,
     ]
 
 
-def collection(count: int, queries: int, real: int = REAL) -> tuple[list[str], list[str], Known]:
-    """Return texts, queries, and the vectors of both: of so many texts their own."""
+def collection(count: int, queries: int) -> tuple[list[str], list[str], Known]:
+    """Return texts, queries, and the vectors of both."""
     import numpy as np
 
     texts, asked = texts_and_queries(count, queries)

@@ -36,8 +36,6 @@ RECALL = 0.99
 nothing."""
 _DOUBLINGS = 4
 """Times that it may look twice as wide."""
-_LOOKED_AROUND = 200
-"""Vectors by which the local dimension of all is estimated."""
 TUNINGS = dict.fromkeys(("hnsw", "ivf"), Tuning())
 """Approximate searches, and how wide they look at first."""
 
@@ -79,10 +77,9 @@ def by_vectors(count: int, queries: int, repeats: int, cores: int) -> list[dict[
 
     texts, wanted = texts_and_queries(min(count, REAL), max(queries, *BATCHES))
     vectors, asked = vectors_of(texts, wanted, count)
-    spread = local_dimension(vectors, most=_LOOKED_AROUND)
     origin = (
         f"{len(texts):,} vectors of texts, the others drawn to lie as these do; local dimension "
-        f"{spread:.0f}"
+        f"{local_dimension(vectors):.0f}"
     )
     flat, exact = faiss.IndexFlatIP(DIMENSION), VectorIndex(vectors)
     flat.add(vectors)

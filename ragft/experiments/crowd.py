@@ -79,16 +79,16 @@ def drawn_around(
     if likeness is None:
         likeness = nearest_likeness(vectors)
     rng = np.random.default_rng(seed)
-    sides = nearest_others(vectors, SIDES)[0]
     centres = rng.integers(0, len(vectors), count)
     order = np.argsort(centres, kind="stable")
     used, starts = np.unique(centres[order], return_index=True)
+    sides, _ = nearest_others(vectors, SIDES, used)
     made = np.empty((count, vectors.shape[1]), np.float32)
-    for row, start, end in zip(used, starts, [*starts[1:], count], strict=False):
+    for row, near, start, end in zip(used, sides, starts, [*starts[1:], count], strict=False):
         centre, chosen = vectors[row], order[start:end]
         # Any sum of differences to neighbours has their covariance, where weights are normal.
         weights = rng.standard_normal((len(chosen), sides.shape[1]), dtype=np.float32)
-        aside = weights @ (vectors[sides[row]] - centre)
+        aside = weights @ (vectors[near] - centre)
         aside -= (aside @ centre)[:, None] * centre
         length = np.linalg.norm(aside, axis=1, keepdims=True)
         known = length[:, 0] > _NOTHING
@@ -140,7 +140,7 @@ def nearest_likeness(vectors: np.ndarray, most: int = 2000) -> float:
     return float(np.clip(cosines.mean(), -1, 1))
 
 
-def local_dimension(vectors: np.ndarray, others: int = 20, most: int = 1000) -> float:
+def local_dimension(vectors: np.ndarray, others: int = 20, most: int = 200) -> float:
     """Return in how many dimensions vectors spread around one of them.
 
     The maximum likelihood estimate of Levina and Bickel (2004), averaged as MacKay and Ghahramani

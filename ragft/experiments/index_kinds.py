@@ -46,8 +46,6 @@ REAL = 5_000
 """Vectors of texts, where there is a minute for embedding them."""
 TOP = 10
 """Neighbours that are looked for."""
-LOOKED_AROUND = 200
-"""Vectors by which the local dimension of many is estimated."""
 QUANTILES = (0.5, 0.95, 0.99)
 TOLD = ("kind", "vectors", "seconds", "bytes", "width", "local_dimension")
 """What a row takes from its cell as it stands."""
@@ -217,21 +215,20 @@ class _Work:
         held = {"seconds": building.seconds, "bytes": index.bytes, "dimension": vectors.shape[1]}
         held |= {"width": width, "local_dimension": None}
         if kind == "exact":
-            held["local_dimension"] = local_dimension(vectors, most=LOOKED_AROUND)
+            held["local_dimension"] = local_dimension(vectors)
         return pd.DataFrame(rows).assign(**place), {**place, **held}
 
     def _measured(self) -> dict[str, Any]:
         """Return the rates of the machine, and how the vectors of texts lie."""
         texts = self._of_texts[0]
-        spread = local_dimension(texts, most=LOOKED_AROUND)
         return {
             "rates": measure_rates(sizes=self._read_sizes()).to_dict(),
-            "real": {"vectors": len(texts), "local_dimension": spread},
+            "real": {"vectors": len(texts), "local_dimension": local_dimension(texts)},
         }
 
     def _read_sizes(self) -> list[int]:
         """Return the buffers whose reading is timed: the very sizes of the vectors among them."""
-        dimension = self._vectors(1)[0].shape[1]
+        dimension = self._of_texts[0].shape[1]
         own = (index_bytes(count, dimension) for count in self.exact)
         return sorted({*read_sizes(self.sizes), *own})
 
@@ -240,10 +237,9 @@ class _Work:
         """Vectors of texts, those of the task's passages first, and of its questions."""
         library = self.grid.new_library()
         embedder = library.index.embedder
-        documents = [*self.task.corpus.documents, *crowd(self.real)]
-        passages = chunk(documents, **library.chunking)
-        own = len(chunk(self.task.corpus.documents, **library.chunking))
-        texts = [searched_text(passage) for passage in passages[: max(own, self.real)]]
+        own = chunk(self.task.corpus.documents, **library.chunking)
+        others = chunk(crowd(self.real), **library.chunking)[: max(0, self.real - len(own))]
+        texts = [searched_text(passage) for passage in (*own, *others)]
         return embedder.embed(texts), embedder.embed([q.text for q in self.task.asked])
 
     def _vectors(self, count: int) -> tuple[np.ndarray, np.ndarray]:
