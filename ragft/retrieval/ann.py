@@ -20,8 +20,17 @@ from ragft.types import RagftError
 
 KINDS = ("exact", "hnsw", "ivf")
 """Every vector compared; a graph of near neighbours; lists around centres, some of them read."""
+KEPT_DIMENSIONS = 192
+"""Of vectors, at most, in which IVF finds its lists and compares codes: those that vary most."""
+CODED_FROM = 1_000
+"""Vectors from which on IVF compares codes first: fewer are too few to learn codes from."""
 MEMORY_SHARE = 0.8
 """Share of the memory that is free which an index may fill."""
+_SAMPLE = 64
+"""Vectors for each list of IVF from which the lists are learnt: with more they are no better, and
+all of a million take minutes."""
+_SLAB = 65_536
+"""Vectors that are taken in at a time: what faiss makes of all at once would fill the memory."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +43,10 @@ class Tuning:
     """HNSW: candidates looked at when a vector is linked (efConstruction)."""
     search_width: int = 64
     """HNSW: candidates looked at in a search (efSearch)."""
-    probes: int = 16
-    """IVF: lists that a search reads; there are about 4 times the root of n."""
+    probes: int = 4
+    """IVF: lists that a search reads; there are about twice the root of n."""
+    candidates: int = 5
+    """IVF: vectors with the best codes that are compared themselves, for each one wanted."""
 
 
 class VectorIndex:
@@ -93,25 +104,22 @@ class VectorIndex:
             index = faiss.IndexHNSWFlat(self.dimension, links, faiss.METRIC_INNER_PRODUCT)
             index.hnsw.efConstruction = self.tuning.build_width
         else:
-            flat = faiss.IndexFlatIP(self.dimension)
-            index = faiss.IndexIVFFlat(
-                flat, self.dimension, centres(count), faiss.METRIC_INNER_PRODUCT
-            )
-            # The centres need no more than faiss's own least sample; all of a million take minutes.
-            index.cp.max_points_per_centroid = 64
-            index.cp.min_points_per_centroid = 1
-            if count:
-                index.train(vectors)
-        if count:
-            index.add(vectors)
+            index = _new_ivf(vectors)
+        for start in range(0, count, _SLAB):
+            index.add(vectors[start : start + _SLAB])
         self._set_width(index)
         return index
 
     def _set_width(self, index: Any) -> None:
+        import faiss
+
         if self.kind == "hnsw":
             index.hnsw.efSearch = self.tuning.search_width
-        else:
-            index.nprobe = min(self.tuning.probes, index.nlist)
+            return
+        lists = faiss.extract_index_ivf(index)
+        lists.nprobe = min(self.tuning.probes, lists.nlist)
+        if isinstance(index, faiss.IndexRefine):
+            index.k_factor = self.tuning.candidates
 
     def add(self, vectors: np.ndarray) -> None:
         """Take in further vectors, whose row numbers follow; only for 'hnsw' and 'ivf'.
@@ -126,6 +134,7 @@ class VectorIndex:
             self.tuning,
             search_width=2 * self.tuning.search_width,
             probes=2 * self.tuning.probes,
+            candidates=2 * self.tuning.candidates,
         )
         self._set_width(self._index)
 
@@ -192,9 +201,42 @@ class VectorIndex:
         return rows, scores
 
 
+def _new_ivf(vectors: np.ndarray) -> Any:
+    """Return an IVF index that has learnt its lists and codes, and holds nothing yet.
+
+    It keeps the dimensions that vary most, turned so that each carries as much, and of the way
+    from the centre of its list to a vector a code of 4 bits for each (IVF-PQ, of which faiss
+    compares 32 at once); the vectors with the best codes are then compared themselves.
+    """
+    import faiss
+
+    count, dimension = vectors.shape
+    lists, metric = centres(count), faiss.METRIC_INNER_PRODUCT
+    if count < CODED_FROM:
+        index = ivf = faiss.index_factory(dimension, f"IVF{lists},Flat", metric)
+    else:
+        kept = min(dimension, KEPT_DIMENSIONS)
+        codes = f"PCAR{kept},IVF{lists},PQ{kept}x4fsr"
+        index = faiss.index_factory(dimension, f"{codes},RFlat", metric)
+        ivf = faiss.extract_index_ivf(index)
+    ivf.cp.max_points_per_centroid, ivf.cp.min_points_per_centroid = _SAMPLE, 1
+    if not count:
+        return index
+    drawn = np.random.default_rng(0).permutation(count)[: max(_SAMPLE * lists, CODED_FROM)]
+    sample = vectors[np.sort(drawn)]
+    if count >= CODED_FROM:
+        turned = faiss.downcast_index(index.base_index)
+        turn = faiss.downcast_VectorTransform(turned.chain.at(0))
+        turn.train(sample)
+        # Centred vectors would have other inner products.
+        turn.have_bias = False
+    index.train(sample)
+    return index
+
+
 def centres(count: int) -> int:
-    """Return the number of lists of an IVF index: about 4 times the root of the vectors."""
-    return max(1, min(count, round(4 * math.sqrt(count))))
+    """Return the number of lists of an IVF index: about twice the root of the vectors."""
+    return max(1, min(count, round(2 * math.sqrt(count))))
 
 
 def index_bytes(
@@ -203,15 +245,22 @@ def index_bytes(
     """Return the memory that an index takes, in bytes, its vectors included.
 
     HNSW keeps 2 M links of 4 bytes on the lowest layer and M on each of the few higher ones (a
-    share 1 / M of the vectors is on each next one); IVF an 8-byte number for every vector, and the
-    centres. The codes that 'exact' keeps once a search needs them do not count here.
+    share 1 / M of the vectors is on each next one); IVF an 8-byte number and, from `CODED_FROM`
+    vectors on, a code for every vector, the centres, and what turns a query. The codes that
+    'exact' keeps once a search needs them do not count here.
     """
     flat, tuning = 4 * count * dimension, tuning or Tuning()
     if kind == "hnsw":
         higher = 1 / max(tuning.links - 1, 1)
         return flat + round(4 * count * tuning.links * (2 + higher)) + 12 * count
-    if kind == "ivf":
+    if kind == "ivf" and count < CODED_FROM:
         return flat + 8 * count + 4 * dimension * centres(count)
+    if kind == "ivf":
+        kept = min(dimension, KEPT_DIMENSIONS)
+        lists = centres(count)
+        # Codes lie in blocks of 32, of which the last of each list is half full.
+        coded = (8 * count) + (kept + 1) // 2 * (count + 16 * lists)
+        return flat + coded + 4 * kept * (lists + dimension + 16) + 4 * dimension**2
     return flat
 
 

@@ -41,7 +41,7 @@ def test_exact_is_exact(vectors):
     ("kind", "little", "much"),
     [
         ("hnsw", Tuning(links=4, build_width=8, search_width=1), Tuning(search_width=500)),
-        ("ivf", Tuning(probes=1), Tuning(probes=10_000)),
+        ("ivf", Tuning(probes=1), Tuning(probes=10_000, candidates=100)),
     ],
 )
 def test_more_work_finds_more(vectors, kind, little, much):
@@ -50,6 +50,22 @@ def test_more_work_finds_more(vectors, kind, little, much):
     found = [recall(VectorIndex(vectors, kind, t).search(queries, 10)[0], exact).mean()
              for t in (little, much)]  # fmt: skip
     assert found[0] < 0.8 and found[1] > 0.99
+
+
+def test_codes_of_fewer_dimensions_find_vectors_that_share_a_direction(monkeypatch):
+    """Also where most of every vector is the same, and the first found are compared themselves."""
+    monkeypatch.setattr(ann, "KEPT_DIMENSIONS", 24)
+    plain = unit(3000, 24) @ np.linalg.qr(unit(60, 24, seed=3))[0].T
+    plain += plain[0]
+    shared = (plain / np.linalg.norm(plain, axis=1, keepdims=True)).astype(np.float32)
+    queries, held = shared[2000:2100], shared[:2000]
+    exact, highest = VectorIndex(held).search(queries, 10)
+    made = VectorIndex(held[:1500], "ivf", Tuning(probes=100, candidates=4))
+    made.add(held[1500:])
+    rows, scores = made.search(queries, 10)
+    assert recall(rows, exact).mean() > 0.97
+    truth = np.take_along_axis(queries @ held.T, rows, axis=1)
+    assert np.abs(scores - truth).max() < 1e-5 and scores[:, 0] == pytest.approx(highest[:, 0])
 
 
 def test_recall_by_hand():
@@ -85,8 +101,9 @@ def test_the_computed_size_is_that_of_the_index(vectors):
     import faiss
 
     for kind in ("hnsw", "ivf"):
-        made = VectorIndex(vectors, kind)
-        assert made.bytes == pytest.approx(len(faiss.serialize_index(made._index)), rel=0.1)
+        for some in (vectors, vectors[:500], unit(1500, ann.KEPT_DIMENSIONS + 101)):
+            made = VectorIndex(some, kind)
+            assert made.bytes == pytest.approx(len(faiss.serialize_index(made._index)), rel=0.05)
 
 
 def test_free_memory_is_known_or_endless():

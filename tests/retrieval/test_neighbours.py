@@ -1,6 +1,7 @@
 """An approximate search is chosen by rule, measured, and finds passages as exact search does."""
 
 import math
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -52,19 +53,21 @@ def texts(count, of="word{} among others"):
     return [Passage(f"d{n}#0", f"d{n}", text, 0, len(text)) for n, text in enumerate(made)]
 
 
-@pytest.mark.parametrize("kind", ["hnsw", "ivf"])
+@pytest.mark.parametrize("kind", ["hnsw", "ivf", "ivf by codes"])
 @settings(deadline=None, max_examples=25)
 @given(data=st.data())
 def test_with_all_the_work_it_finds_what_exact_search_finds(kind, data):
     rows = data.draw(st.integers(1, 60))
+    coded = mock.patch.object(ann, "CODED_FROM", 20 if kind == "ivf by codes" else 1000)
     split = data.draw(st.integers(1, rows))
     # Rows of no passage, of one, and of several.
     at = np.array(data.draw(st.lists(st.integers(0, rows - 1), min_size=1, max_size=80)))
     k = data.draw(st.integers(1, 100))
     vectors = unit(rows, seed=rows)
     blocks = [vectors[:split], vectors[split:]]
-    much = Tuning(search_width=1000, probes=1000)
-    near = Neighbours(VectorIndex(blocks[0], kind, much))
+    much = Tuning(search_width=1000, probes=1000, candidates=1000)
+    with coded:
+        near = Neighbours(VectorIndex(blocks[0], kind.split()[0], much))
     near.extend(blocks)
     near.arrange(at)
     queries = unit(3, seed=99)
@@ -174,7 +177,7 @@ def test_an_index_written_is_read_with_its_tuning(tmp_path):
         assert (len(again), again.dimension, again.bytes) == (300, 16, made.bytes)
         for one, two in zip(made.search(unit(5), 9), again.search(unit(5), 9), strict=True):
             np.testing.assert_array_equal(one, two)
-        assert made.tuning == Tuning(search_width=14, probes=6)
+        assert made.tuning == Tuning(search_width=14, probes=6, candidates=10)
     (tmp_path / "x").write_bytes(b"no index")
     with pytest.raises(RagftError, match="x: faiss .* cannot read it"):
         VectorIndex.read(tmp_path / "x", "ivf", Tuning())
