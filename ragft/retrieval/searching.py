@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 
 import numpy as np
 
@@ -29,6 +30,9 @@ from ragft.retrieval.parts import (
     timed,
 )
 from ragft.types import Hit, Passage, RagftError
+
+_TOGETHER = 64
+"""Queries that one ranking is made of before the next: what it reads stays in the cache."""
 
 
 class Searching(ABC):
@@ -246,11 +250,12 @@ class Searching(ABC):
             parts["bm25"] = lexical if self.retriever == "bm25" else map(telling, lexical)
         if self.retriever != "bm25":
             parts["dense"] = self._nearest(vectors, depth, rows)
-        for found in zip(*parts.values(), strict=True):
-            stages = dict(zip(parts, found, strict=True))
-            if self.retriever == "hybrid":
-                stages["hybrid"] = self.fusion.fuse(found, self._ordered)
-            yield stages
+        for some in zip(*map(_together, parts.values()), strict=True):
+            for found in zip(*some, strict=True):
+                stages = dict(zip(parts, found, strict=True))
+                if self.retriever == "hybrid":
+                    stages["hybrid"] = self.fusion.fuse(found, self._ordered)
+                yield stages
 
     def _reranked(self, queries: Sequence[str], found: Sequence[Ranking]) -> list[Ranking]:
         """Return the first candidates of each query in the reranker's order, with its scores."""
@@ -288,3 +293,9 @@ class Searching(ABC):
             )
             for order, (positions, scores) in parts
         ]
+
+
+def _together(rankings: Found) -> Iterator[list[Ranking]]:
+    """Yield the rankings of some queries at a time."""
+    while some := list(islice(rankings, _TOGETHER)):
+        yield some

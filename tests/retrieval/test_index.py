@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ragft.retrieval import searching
 from ragft.retrieval.bm25 import BM25, tokenize
 from ragft.retrieval.counting import numbered
 from ragft.retrieval.fusion import METHODS, Fusion
@@ -43,10 +44,12 @@ def test_finds_what_shares_words(index):
     assert {h.stage for h in hits} == {index.retriever}
 
 
-def test_a_list_of_queries_equals_one_by_one(index):
+@pytest.mark.parametrize("together", [1, 3, 4, 64])
+def test_a_list_of_queries_equals_one_by_one(index, together, monkeypatch):
+    monkeypatch.setattr(searching, "_TOGETHER", together)
     queries = ["red apples", "blue sky", "yellow", "nothing known here"]
-    together = index.search(queries, top_k=3)
-    assert [ids(h) for h in together] == [ids(index.search(q, top_k=3)) for q in queries]
+    found = index.search(queries, top_k=3)
+    assert [ids(h) for h in found] == [ids(index.search(q, top_k=3)) for q in queries]
     assert index.search([]) == []
 
 
