@@ -1,6 +1,8 @@
 """An approximate search is chosen by rule, measured, and finds passages as exact search does."""
 
 import math
+import warnings
+from dataclasses import replace
 from unittest import mock
 
 import numpy as np
@@ -14,6 +16,9 @@ from ragft.retrieval.index import HybridIndex
 from ragft.retrieval.neighbours import EXACT_UP_TO, Neighbours, chosen_kind
 from ragft.types import Passage, RagftError
 from tests.retrieval.conftest import WordEmbedder
+
+
+LOOKED_AT = ("search_width", "probes", "candidates")
 
 
 def unit(count, dimension=16, seed=0):
@@ -111,6 +116,18 @@ def test_recall_is_measured_and_the_search_widened_until_it_will_do(kind, little
         assert narrow < 0.9 and near.index.tuning == little
     assert near.measure([vectors], at) == near.recall >= 0.98 > narrow
     assert near.about["recall"] == near.recall and near.about["tuning"] != vars(little)
+    # Half as wide would do for passages, and a quarter would not.
+    wide = near.index.tuning
+    for part, enough in ((2, True), (4, False)):
+        narrower = {name: getattr(wide, name) // part for name in LOOKED_AT}
+        halved = replace(wide, **narrower)
+        other = Neighbours(VectorIndex(vectors, kind, halved))
+        other.arrange(at)
+        with monkeypatch.context() as patch, warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
+            patch.setattr(neighbours, "_WIDEST", 0)
+            other.measure([vectors], at)
+        assert (other.index.tuning == wide) == enough
     # The measure itself, by another way: one's own row left out, of the ten nearest.
     chosen = np.random.default_rng(0).permutation(3000)[:200]
     found, _ = near.index.search(vectors[chosen], 11)
