@@ -17,7 +17,6 @@ from ragft.retrieval.neighbours import EXACT_UP_TO, Neighbours, chosen_kind
 from ragft.types import Passage, RagftError
 from tests.retrieval.conftest import WordEmbedder
 
-
 LOOKED_AT = ("search_width", "probes", "candidates")
 
 
