@@ -54,8 +54,9 @@ class VectorIndex:
 
     Parameters
     ----------
-    vectors : ndarray of float32, shape (n, d)
-        Kept as they are by 'exact', copied by the others.
+    vectors : ndarray of float32 or float16, shape (n, d)
+        Kept as they are by 'exact', copied by the others: by 'ivf' as they are, by 'hnsw' as
+        float32.
     kind : {'exact', 'hnsw', 'ivf'}
     tuning : Tuning, optional
 
@@ -80,11 +81,9 @@ class VectorIndex:
         if kind == "exact":
             self.vectors, self._codes = np.ascontiguousarray(vectors, dtype=np.float32), Codes()
             return
-        check_memory(
-            index_bytes(len(vectors), self.dimension, kind, self.tuning),
-            f"an {kind} index of {len(vectors):,} vectors",
-        )
-        self._index = self._build(np.ascontiguousarray(vectors, dtype=np.float32))
+        self._item = 2 if vectors.dtype == np.float16 else 4
+        check_memory(self._bytes(len(vectors)), f"an {kind} index of {len(vectors):,} vectors")
+        self._index = self._build(vectors)
 
     def __len__(self) -> int:
         return len(self.vectors) if self.kind == "exact" else self._index.ntotal
@@ -92,8 +91,12 @@ class VectorIndex:
     @property
     def bytes(self) -> int:
         """Memory that the index takes, vectors included; computed from its shape."""
-        made = index_bytes(len(self), self.dimension, self.kind, self.tuning)
-        return made + (self._codes.bytes if self.kind == "exact" else 0)
+        if self.kind == "exact":
+            return index_bytes(len(self), self.dimension) + self._codes.bytes
+        return self._bytes(len(self))
+
+    def _bytes(self, count: int) -> int:
+        return index_bytes(count, self.dimension, self.kind, self.tuning, self._item)
 
     def _build(self, vectors: np.ndarray) -> Any:
         import faiss
@@ -106,7 +109,7 @@ class VectorIndex:
         else:
             index = _new_ivf(vectors)
         for start in range(0, count, _SLAB):
-            index.add(vectors[start : start + _SLAB])
+            index.add(_floats(vectors[start : start + _SLAB]))
         self._set_width(index)
         return index
 
@@ -126,7 +129,7 @@ class VectorIndex:
 
         The centres of 'ivf' stay where they are.
         """
-        self._index.add(np.ascontiguousarray(vectors, dtype=np.float32))
+        self._index.add(_floats(vectors))
 
     def widen(self) -> None:
         """Let every search do twice the work from now on, and find more; not for 'exact'."""
@@ -173,6 +176,9 @@ class VectorIndex:
         except RuntimeError as error:
             raise RagftError(f"{path}: faiss {faiss.__version__} cannot read it.") from error
         made.dimension = made._index.d
+        refined = getattr(made._index, "refine_index", None)
+        half = refined and isinstance(faiss.downcast_index(refined), faiss.IndexScalarQuantizer)
+        made._item = 2 if half else 4
         made._set_width(made._index)
         return made
 
@@ -197,7 +203,7 @@ class VectorIndex:
         if self.kind == "exact":
             found = list(inner_product_search(queries, self.vectors, k, codes=self._codes))
             return np.stack([rows for rows, _ in found]), np.stack([s for _, s in found])
-        scores, rows = self._index.search(np.ascontiguousarray(queries, np.float32), k)
+        scores, rows = self._index.search(_floats(queries), k)
         return rows, scores
 
 
@@ -217,13 +223,14 @@ def _new_ivf(vectors: np.ndarray) -> Any:
     else:
         kept = min(dimension, KEPT_DIMENSIONS)
         codes = f"PCAR{kept},IVF{lists},PQ{kept}x4fsr"
-        index = faiss.index_factory(dimension, f"{codes},RFlat", metric)
+        whole = "Refine(SQfp16)" if vectors.dtype == np.float16 else "RFlat"
+        index = faiss.index_factory(dimension, f"{codes},{whole}", metric)
         ivf = faiss.extract_index_ivf(index)
     ivf.cp.max_points_per_centroid, ivf.cp.min_points_per_centroid = _SAMPLE, 1
     if not count:
         return index
     drawn = np.random.default_rng(0).permutation(count)[: max(_SAMPLE * lists, CODED_FROM)]
-    sample = vectors[np.sort(drawn)]
+    sample = _floats(vectors[np.sort(drawn)])
     if count >= CODED_FROM:
         turned = faiss.downcast_index(index.base_index)
         turn = faiss.downcast_VectorTransform(turned.chain.at(0))
@@ -234,15 +241,25 @@ def _new_ivf(vectors: np.ndarray) -> Any:
     return index
 
 
+def _floats(vectors: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(vectors, np.float32)
+
+
 def centres(count: int) -> int:
     """Return the number of lists of an IVF index: about twice the root of the vectors."""
     return max(1, min(count, round(2 * math.sqrt(count))))
 
 
 def index_bytes(
-    count: int, dimension: int, kind: str = "exact", tuning: Tuning | None = None
+    count: int,
+    dimension: int,
+    kind: str = "exact",
+    tuning: Tuning | None = None,
+    item: int = 4,
 ) -> int:
     """Return the memory that an index takes, in bytes, its vectors included.
+
+    Each of their numbers takes `item` bytes, where IVF compares codes first; else 4.
 
     HNSW keeps 2 M links of 4 bytes on the lowest layer and M on each of the few higher ones (a
     share 1 / M of the vectors is on each next one); IVF an 8-byte number and, from `CODED_FROM`
@@ -260,7 +277,8 @@ def index_bytes(
         lists = centres(count)
         # Codes lie in blocks of 32, of which the last of each list is half full.
         coded = (8 * count) + (kept + 1) // 2 * (count + 16 * lists)
-        return flat + coded + 4 * kept * (lists + dimension + 16) + 4 * dimension**2
+        whole = item * count * dimension
+        return whole + coded + 4 * kept * (lists + dimension + 16) + 4 * dimension**2
     return flat
 
 

@@ -68,6 +68,24 @@ def test_codes_of_fewer_dimensions_find_vectors_that_share_a_direction(monkeypat
     assert np.abs(scores - truth).max() < 1e-5 and scores[:, 0] == pytest.approx(highest[:, 0])
 
 
+def test_ivf_keeps_vectors_of_half_precision_as_they_are(tmp_path):
+    whole = unit(2000, 200)
+    half, queries = whole.astype(np.float16), unit(30, 200, seed=1)
+    wide = Tuning(probes=100, candidates=20)
+    made, large = VectorIndex(half, "ivf", wide), VectorIndex(whole, "ivf", wide)
+    assert large.bytes - made.bytes == 2 * whole.size
+    made.write(tmp_path / "x")
+    for index in (made, VectorIndex.read(tmp_path / "x", "ivf", wide)):
+        rows, scores = index.search(queries, 10)
+        truth = queries @ half.astype(np.float32).T
+        assert recall(rows, np.argsort(-truth, axis=1)[:, :10]).mean() > 0.97
+        assert np.abs(scores - np.take_along_axis(truth, rows, axis=1)).max() < 1e-6
+        assert index.bytes == made.bytes
+        assert index.bytes == pytest.approx((tmp_path / "x").stat().st_size, rel=0.05)
+    large.write(tmp_path / "x")
+    assert VectorIndex.read(tmp_path / "x", "ivf", wide).bytes == large.bytes
+
+
 def test_recall_by_hand():
     exact = np.array([[1, 2, 3, 4], [5, 6, 7, 8]])
     found = np.array([[4, 9, 1], [-1, -1, -1]])
