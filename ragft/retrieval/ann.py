@@ -55,8 +55,8 @@ class VectorIndex:
     Parameters
     ----------
     vectors : ndarray of float32 or float16, shape (n, d)
-        Kept as they are by 'exact', copied by the others: by 'ivf' as they are, by 'hnsw' as
-        float32.
+        Kept by 'exact', copied by the others: as they are by 'ivf' (as float32 where they are
+        few), as float32 by 'hnsw'.
     kind : {'exact', 'hnsw', 'ivf'}
     tuning : Tuning, optional
 
@@ -211,8 +211,10 @@ def _new_ivf(vectors: np.ndarray) -> Any:
     """Return an IVF index that has learnt its lists and codes, and holds nothing yet.
 
     It keeps the dimensions that vary most, turned so that each carries as much, and of the way
-    from the centre of its list to a vector a code of 4 bits for each (IVF-PQ, of which faiss
-    compares 32 at once); the vectors with the best codes are then compared themselves.
+    from the centre of its list to a vector a code of 4 bits for each; the vectors with the best
+    codes are then compared themselves. Source: Jégou, Douze, Schmid, 'Product Quantization for
+    Nearest Neighbor Search' (TPAMI 2011), and for comparing 32 codes at once André, Kermarrec, Le
+    Scouarnec, 'Cache locality is not enough' (VLDB 2015).
     """
     import faiss
 
