@@ -75,7 +75,7 @@ def by_vectors(count: int, queries: int, repeats: int, cores: int) -> list[dict[
     """Time exact search against its floor and against faiss, and approximate ones against it."""
     import faiss
 
-    texts, wanted = texts_and_queries(min(count, REAL), max(queries, QUERIES, *BATCHES))
+    texts, wanted = texts_and_queries(min(count, REAL), max(queries, QUERIES))
     vectors, asked = vectors_of(texts, wanted, count)
     origin = (
         f"{len(texts):,} vectors of texts, the others drawn to lie as these do; local dimension "

@@ -79,11 +79,16 @@ class VectorIndex:
         self.kind, self.tuning = kind, tuning or Tuning()
         self.dimension = vectors.shape[1]
         if kind == "exact":
-            self.vectors, self._codes = np.ascontiguousarray(vectors, dtype=np.float32), Codes()
+            self.vectors, self._codes = _floats(vectors), Codes()
             return
-        self._item = 2 if vectors.dtype == np.float16 else 4
-        check_memory(self._bytes(len(vectors)), f"an {kind} index of {len(vectors):,} vectors")
+        item = 2 if vectors.dtype == np.float16 else 4
+        check_memory(
+            index_bytes(len(vectors), self.dimension, kind, self.tuning, item),
+            f"an {kind} index of {len(vectors):,} vectors",
+        )
         self._index = self._build(vectors)
+        self._set_width()
+        self.add(vectors)
 
     def __len__(self) -> int:
         return len(self.vectors) if self.kind == "exact" else self._index.ntotal
@@ -93,43 +98,38 @@ class VectorIndex:
         """Memory that the index takes, vectors included; computed from its shape."""
         if self.kind == "exact":
             return index_bytes(len(self), self.dimension) + self._codes.bytes
-        return self._bytes(len(self))
-
-    def _bytes(self, count: int) -> int:
-        return index_bytes(count, self.dimension, self.kind, self.tuning, self._item)
+        item = 2 if _is_halved(self._index) else 4
+        return index_bytes(len(self), self.dimension, self.kind, self.tuning, item)
 
     def _build(self, vectors: np.ndarray) -> Any:
+        """Return an index for such vectors, which holds none yet."""
         import faiss
 
-        count = len(vectors)
-        if self.kind == "hnsw":
-            links = self.tuning.links
-            index = faiss.IndexHNSWFlat(self.dimension, links, faiss.METRIC_INNER_PRODUCT)
-            index.hnsw.efConstruction = self.tuning.build_width
-        else:
-            index = _new_ivf(vectors)
-        for start in range(0, count, _SLAB):
-            index.add(_floats(vectors[start : start + _SLAB]))
-        self._set_width(index)
+        if self.kind == "ivf":
+            return _new_ivf(vectors)
+        links = self.tuning.links
+        index = faiss.IndexHNSWFlat(self.dimension, links, faiss.METRIC_INNER_PRODUCT)
+        index.hnsw.efConstruction = self.tuning.build_width
         return index
 
-    def _set_width(self, index: Any) -> None:
+    def _set_width(self) -> None:
         import faiss
 
         if self.kind == "hnsw":
-            index.hnsw.efSearch = self.tuning.search_width
+            self._index.hnsw.efSearch = self.tuning.search_width
             return
-        lists = faiss.extract_index_ivf(index)
+        lists = faiss.extract_index_ivf(self._index)
         lists.nprobe = min(self.tuning.probes, lists.nlist)
-        if isinstance(index, faiss.IndexRefine):
-            index.k_factor = self.tuning.candidates
+        if isinstance(self._index, faiss.IndexRefine):
+            self._index.k_factor = self.tuning.candidates
 
     def add(self, vectors: np.ndarray) -> None:
         """Take in further vectors, whose row numbers follow; only for 'hnsw' and 'ivf'.
 
         The centres of 'ivf' stay where they are.
         """
-        self._index.add(_floats(vectors))
+        for start in range(0, len(vectors), _SLAB):
+            self._index.add(_floats(vectors[start : start + _SLAB]))
 
     def widen(self) -> None:
         """Let every search do twice the work from now on, and find more; not for 'exact'."""
@@ -139,7 +139,7 @@ class VectorIndex:
             probes=2 * self.tuning.probes,
             candidates=2 * self.tuning.candidates,
         )
-        self._set_width(self._index)
+        self._set_width()
 
     def widen_until(self, share: Callable[[], float], wanted: float, doublings: int) -> float:
         """Widen until `share()` is as high as wanted, and return what it was last.
@@ -176,10 +176,7 @@ class VectorIndex:
         except RuntimeError as error:
             raise RagftError(f"{path}: faiss {faiss.__version__} cannot read it.") from error
         made.dimension = made._index.d
-        refined = getattr(made._index, "refine_index", None)
-        half = refined and isinstance(faiss.downcast_index(refined), faiss.IndexScalarQuantizer)
-        made._item = 2 if half else 4
-        made._set_width(made._index)
+        made._set_width()
         return made
 
     def search(self, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
@@ -219,21 +216,18 @@ def _new_ivf(vectors: np.ndarray) -> Any:
     import faiss
 
     count, dimension = vectors.shape
-    lists, metric = centres(count), faiss.METRIC_INNER_PRODUCT
-    if count < CODED_FROM:
-        index = ivf = faiss.index_factory(dimension, f"IVF{lists},Flat", metric)
-    else:
-        kept = min(dimension, KEPT_DIMENSIONS)
-        codes = f"PCAR{kept},IVF{lists},PQ{kept}x4fsr"
-        whole = "Refine(SQfp16)" if vectors.dtype == np.float16 else "RFlat"
-        index = faiss.index_factory(dimension, f"{codes},{whole}", metric)
-        ivf = faiss.extract_index_ivf(index)
+    lists, kept, coded = centres(count), min(dimension, KEPT_DIMENSIONS), count >= CODED_FROM
+    codes = f"PCAR{kept},IVF{lists},PQ{kept}x4fsr"
+    whole = "Refine(SQfp16)" if vectors.dtype == np.float16 else "RFlat"
+    parts = f"{codes},{whole}" if coded else f"IVF{lists},Flat"
+    index = faiss.index_factory(dimension, parts, faiss.METRIC_INNER_PRODUCT)
+    ivf = faiss.extract_index_ivf(index)
     ivf.cp.max_points_per_centroid, ivf.cp.min_points_per_centroid = _SAMPLE, 1
     if not count:
         return index
     drawn = np.random.default_rng(0).permutation(count)[: max(_SAMPLE * lists, CODED_FROM)]
     sample = _floats(vectors[np.sort(drawn)])
-    if count >= CODED_FROM:
+    if coded:
         turned = faiss.downcast_index(index.base_index)
         turn = faiss.downcast_VectorTransform(turned.chain.at(0))
         turn.train(sample)
@@ -241,6 +235,15 @@ def _new_ivf(vectors: np.ndarray) -> Any:
         turn.have_bias = False
     index.train(sample)
     return index
+
+
+def _is_halved(index: Any) -> bool:
+    """Tell whether an index of faiss compares vectors of float16 anew."""
+    import faiss
+
+    if not isinstance(index, faiss.IndexRefine):
+        return False
+    return isinstance(faiss.downcast_index(index.refine_index), faiss.IndexScalarQuantizer)
 
 
 def _floats(vectors: np.ndarray) -> np.ndarray:

@@ -166,9 +166,10 @@ class Neighbours:
         def share() -> float:
             return _share(self._found(own, TOP + 1), truth, chosen)
 
-        if self.index.widen_until(share, RECALL_WANTED, _WIDEST) >= RECALL_WANTED:
+        self.recall = self.index.widen_until(share, RECALL_WANTED, _WIDEST)
+        if self.recall >= RECALL_WANTED:
             self.index.widen()
-        self.recall = share()
+            self.recall = share()
         if self.recall < RECALL_WANTED:
             warnings.warn(
                 f"index: its {self.index.kind} search finds {self.recall:.1%} of the nearest "
