@@ -326,12 +326,6 @@ def _after_a_look(
         wanted = min(k, len(seen))
         items = contenders(seen, wanted, 2 * off) if wanted else np.arange(0)
         if wanted and len(items) * _FEW <= len(row):
-            looks = seen[items]
-            # The k-th best is as good as the worst of the k that look best, and none is better
-            # than it looks by more than `off`.
-            foremost = np.argpartition(looks, len(looks) - wanted)[len(looks) - wanted :]
-            least = _scores_of(items[foremost], query, arrays, chosen).min()
-            items = items[looks >= least - off]
             scores = _scores_of(items, query, arrays, chosen)
             # By kernels that few use yet: whether they are right is seen here, and costs nothing.
             if (np.abs(scores - seen[items]) <= off).all():
