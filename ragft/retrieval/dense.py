@@ -324,6 +324,7 @@ def _after_a_look(
     for number, (row, off) in enumerate(first_look.looks(asked, codes)):
         query, seen = asked[number].numpy(), row if chosen is None else row[chosen]
         wanted = min(k, len(seen))
+        # One of the k best may look worse than it is by `off`, the k-th look be better by as much.
         items = contenders(seen, wanted, 2 * off) if wanted else np.arange(0)
         if wanted and len(items) * _FEW <= len(row):
             scores = _scores_of(items, query, arrays, chosen)

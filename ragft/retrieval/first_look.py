@@ -157,7 +157,7 @@ def _look(asked: Any, held: Sequence[Coded], scores: Any) -> Any:
         size = len(part.codes) if len(asked) == 1 else _SLAB
         for some, of in zip(part.codes.split(size), part.steps.split(size), strict=True):
             end = begin + len(some)
-            # In steps: torch multiplies numbers of two kinds several times as slowly.
+            # Converted first: torch multiplies whole numbers with fractions more slowly.
             scores[:, begin:end].copy_(_products(codes, some)).mul_(of).mul_(steps[:, None])
             begin = end
     off = max(part.off for part in held)
