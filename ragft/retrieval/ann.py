@@ -21,14 +21,16 @@ from ragft.types import RagftError
 KINDS = ("exact", "hnsw", "ivf")
 """Every vector compared; a graph of near neighbours; lists around centres, some of them read."""
 KEPT_DIMENSIONS = 192
-"""Of vectors, at most, in which IVF finds its lists and compares codes: those that vary most."""
+"""Of vectors, at most, in which approximate kinds compare codes: those that vary most."""
 CODED_FROM = 1_000
-"""Vectors from which on IVF compares codes first: fewer are too few to learn codes from."""
+"""Vectors from which on they compare codes first: fewer are too few to learn codes from."""
 MEMORY_SHARE = 0.8
 """Share of the memory that is free which an index may fill."""
 _SAMPLE = 64
 """Vectors for each list of IVF from which the lists are learnt: with more they are no better, and
 all of a million take minutes."""
+_SIDES = 1_000
+"""Groups, at most, in which vectors lie in memory that are near each other."""
 _SLAB = 65_536
 """Vectors that are taken in at a time: what faiss makes of all at once would fill the memory."""
 
@@ -39,14 +41,14 @@ class Tuning:
 
     links: int = 32
     """HNSW: neighbours that each vector is linked to (M)."""
-    build_width: int = 80
+    build_width: int = 600
     """HNSW: candidates looked at when a vector is linked (efConstruction)."""
     search_width: int = 64
     """HNSW: candidates looked at in a search (efSearch)."""
     probes: int = 4
     """IVF: lists that a search reads; there are about twice the root of n."""
     candidates: int = 5
-    """IVF: vectors with the best codes that are compared themselves, for each one wanted."""
+    """Both: vectors with the best codes that are compared themselves, for each one wanted."""
 
 
 class VectorIndex:
@@ -55,8 +57,7 @@ class VectorIndex:
     Parameters
     ----------
     vectors : ndarray of float32 or float16, shape (n, d)
-        Kept by 'exact', copied by the others: as they are by 'ivf' (as float32 where they are
-        few), as float32 by 'hnsw'.
+        Kept by 'exact', copied by the others: as they are, or as float32 where they are few.
     kind : {'exact', 'hnsw', 'ivf'}
     tuning : Tuning, optional
 
@@ -86,7 +87,7 @@ class VectorIndex:
             index_bytes(len(vectors), self.dimension, kind, self.tuning, item),
             f"an {kind} index of {len(vectors):,} vectors",
         )
-        self._index = self._build(vectors)
+        self._index = _new(vectors, kind, self.tuning)
         self._set_width()
         self.add(vectors)
 
@@ -101,35 +102,30 @@ class VectorIndex:
         item = 2 if _is_halved(self._index) else 4
         return index_bytes(len(self), self.dimension, self.kind, self.tuning, item)
 
-    def _build(self, vectors: np.ndarray) -> Any:
-        """Return an index for such vectors, which holds none yet."""
-        import faiss
-
-        if self.kind == "ivf":
-            return _new_ivf(vectors)
-        links = self.tuning.links
-        index = faiss.IndexHNSWFlat(self.dimension, links, faiss.METRIC_INNER_PRODUCT)
-        index.hnsw.efConstruction = self.tuning.build_width
-        return index
-
     def _set_width(self) -> None:
-        import faiss
-
+        refined, inner = _inside(self._index)
+        if refined is not None:
+            refined.k_factor = self.tuning.candidates
         if self.kind == "hnsw":
-            self._index.hnsw.efSearch = self.tuning.search_width
-            return
-        lists = faiss.extract_index_ivf(self._index)
-        lists.nprobe = min(self.tuning.probes, lists.nlist)
-        if isinstance(self._index, faiss.IndexRefine):
-            self._index.k_factor = self.tuning.candidates
+            inner.hnsw.efSearch = self.tuning.search_width
+        else:
+            inner.nprobe = min(self.tuning.probes, inner.nlist)
 
     def add(self, vectors: np.ndarray) -> None:
         """Take in further vectors, whose row numbers follow; only for 'hnsw' and 'ivf'.
 
-        The centres of 'ivf' stay where they are.
+        What was learnt from the first ones, centres and codes, stays as it is.
         """
+        refined, _ = _inside(self._index)
+        begin = len(self)
+        order = np.arange(len(vectors)) if refined is None else _side_by_side(vectors)
         for start in range(0, len(vectors), _SLAB):
-            self._index.add(_floats(vectors[start : start + _SLAB]))
+            rows = order[start : start + _SLAB]
+            some = _floats(vectors[rows])
+            if refined is None:
+                self._index.add(some)
+            else:
+                self._index.add_with_ids(some, begin + rows)
 
     def widen(self) -> None:
         """Let every search do twice the work from now on, and find more; not for 'exact'."""
@@ -165,7 +161,7 @@ class VectorIndex:
         Raises
         ------
         RagftError
-            faiss cannot read it.
+            faiss cannot read it, or it is none of this kind as this version makes them.
         """
         import faiss
 
@@ -175,6 +171,9 @@ class VectorIndex:
             made._index = faiss.read_index(str(path))
         except RuntimeError as error:
             raise RagftError(f"{path}: faiss {faiss.__version__} cannot read it.") from error
+        _, inner = _inside(made._index)
+        if not isinstance(inner, faiss.IndexHNSW if kind == "hnsw" else faiss.IndexIVF):
+            raise RagftError(f"{path}: holds no {kind} index as this version of ragft makes them.")
         made.dimension = made._index.d
         made._set_width()
         return made
@@ -204,31 +203,42 @@ class VectorIndex:
         return rows, scores
 
 
-def _new_ivf(vectors: np.ndarray) -> Any:
-    """Return an IVF index that has learnt its lists and codes, and holds nothing yet.
+def _new(vectors: np.ndarray, kind: str, tuning: Tuning) -> Any:
+    """Return an approximate index that has learnt what it learns from vectors, and holds none yet.
 
-    It keeps the dimensions that vary most, turned so that each carries as much, and of the way
-    from the centre of its list to a vector a code of 4 bits for each; the vectors with the best
-    codes are then compared themselves. Source: Jégou, Douze, Schmid, 'Product Quantization for
+    Codes are of the dimensions that vary most, turned so that each carries as much: 8 bits for
+    each in the graph of HNSW; 4 bits for each in the lists of IVF, of the way from the centre of
+    the list. The vectors with the best codes are then compared themselves. Sources: Malkov,
+    Yashunin, 'Efficient and robust approximate nearest neighbor search using Hierarchical
+    Navigable Small World graphs' (TPAMI 2018); Jégou, Douze, Schmid, 'Product Quantization for
     Nearest Neighbor Search' (TPAMI 2011), and for comparing 32 codes at once André, Kermarrec, Le
     Scouarnec, 'Cache locality is not enough' (VLDB 2015).
     """
     import faiss
 
     count, dimension = vectors.shape
-    lists, kept, coded = centres(count), min(dimension, KEPT_DIMENSIONS), count >= CODED_FROM
-    codes = f"PCAR{kept},IVF{lists},PQ{kept}x4fsr"
-    whole = "Refine(SQfp16)" if vectors.dtype == np.float16 else "RFlat"
-    parts = f"{codes},{whole}" if coded else f"IVF{lists},Flat"
-    index = faiss.index_factory(dimension, parts, faiss.METRIC_INNER_PRODUCT)
-    ivf = faiss.extract_index_ivf(index)
-    ivf.cp.max_points_per_centroid, ivf.cp.min_points_per_centroid = _SAMPLE, 1
+    lists, coded = centres(count), count >= CODED_FROM
+    kept = min(dimension, KEPT_DIMENSIONS) if coded else dimension
+    if kind == "hnsw":
+        plan = f"HNSW{tuning.links}" + ("_SQ8" if coded else ",Flat")
+    else:
+        plan = f"IVF{lists}," + (f"PQ{kept}x4fsr" if coded else "Flat")
+    if coded:
+        # A graph of vectors of one length is the better one; lists take them as they are.
+        plan = f"PCAR{kept}," + ("L2norm," if kind == "hnsw" else "") + plan
+        plan = f"IDMap,{plan}," + ("Refine(SQfp16)" if vectors.dtype == np.float16 else "RFlat")
+    index = faiss.index_factory(dimension, plan, faiss.METRIC_INNER_PRODUCT)
+    refined, inner = _inside(index)
+    if kind == "hnsw":
+        inner.hnsw.efConstruction = tuning.build_width
+    else:
+        inner.cp.max_points_per_centroid, inner.cp.min_points_per_centroid = _SAMPLE, 1
     if not count:
         return index
     drawn = np.random.default_rng(0).permutation(count)[: max(_SAMPLE * lists, CODED_FROM)]
     sample = _floats(vectors[np.sort(drawn)])
     if coded:
-        turned = faiss.downcast_index(index.base_index)
+        turned = faiss.downcast_index(refined.base_index)
         turn = faiss.downcast_VectorTransform(turned.chain.at(0))
         turn.train(sample)
         # Centred vectors would have other inner products.
@@ -237,13 +247,43 @@ def _new_ivf(vectors: np.ndarray) -> Any:
     return index
 
 
+def _side_by_side(vectors: np.ndarray) -> np.ndarray:
+    """Return an order in which vectors that are near each other mostly follow each other.
+
+    So they lie in memory: what a search reads is then more often read already. They are ordered by
+    which of a few of them is nearest.
+    """
+    import faiss
+
+    drawn = np.random.default_rng(0).permutation(len(vectors))[:_SIDES]
+    few = faiss.IndexFlatIP(vectors.shape[1])
+    few.add(_floats(vectors[drawn]))
+    nearest = [
+        few.search(_floats(vectors[start : start + _SLAB]), 1)[1][:, 0]
+        for start in range(0, len(vectors), _SLAB)
+    ]
+    return np.argsort(np.concatenate([[], *nearest]), kind="stable")
+
+
+def _inside(index: Any) -> tuple[Any, Any]:
+    """Return what compares vectors themselves, None where no codes are, and the graph or lists."""
+    import faiss
+
+    if not isinstance(index, faiss.IndexIDMap):
+        return None, index
+    refined = faiss.downcast_index(index.index)
+    coding = faiss.downcast_index(refined.base_index)
+    return refined, faiss.downcast_index(coding.index)
+
+
 def _is_halved(index: Any) -> bool:
     """Tell whether an index of faiss compares vectors of float16 anew."""
     import faiss
 
-    if not isinstance(index, faiss.IndexRefine):
+    refined, _ = _inside(index)
+    if refined is None:
         return False
-    return isinstance(faiss.downcast_index(index.refine_index), faiss.IndexScalarQuantizer)
+    return isinstance(faiss.downcast_index(refined.refine_index), faiss.IndexScalarQuantizer)
 
 
 def _floats(vectors: np.ndarray) -> np.ndarray:
@@ -264,27 +304,28 @@ def index_bytes(
 ) -> int:
     """Return the memory that an index takes, in bytes, its vectors included.
 
-    Each of their numbers takes `item` bytes, where IVF compares codes first; else 4.
+    Each of their numbers takes `item` bytes, where codes are compared first; else 4.
 
-    HNSW keeps 2 M links of 4 bytes on the lowest layer and M on each of the few higher ones (a
-    share 1 / M of the vectors is on each next one); IVF an 8-byte number and, from `CODED_FROM`
-    vectors on, a code for every vector, the centres, and what turns a query. The codes that
-    'exact' keeps once a search needs them do not count here.
+    From `CODED_FROM` vectors on both approximate kinds keep a code and an 8-byte number for every
+    vector, and what turns a query. HNSW keeps 2 M links of 4 bytes on the lowest layer and M on
+    each of the few higher ones (a share 1 / M of the vectors is on each next one); IVF another
+    8-byte number of every vector, and the centres. The codes that 'exact' keeps once a search needs
+    them do not count here.
     """
-    flat, tuning = 4 * count * dimension, tuning or Tuning()
+    tuning, coded = tuning or Tuning(), kind != "exact" and count >= CODED_FROM
+    total = (item if coded else 4) * count * dimension
+    kept, lists = min(dimension, KEPT_DIMENSIONS), centres(count)
+    if coded:
+        total += 8 * count + 4 * dimension * (dimension + kept)
     if kind == "hnsw":
         higher = 1 / max(tuning.links - 1, 1)
-        return flat + round(4 * count * tuning.links * (2 + higher)) + 12 * count
-    if kind == "ivf" and count < CODED_FROM:
-        return flat + 8 * count + 4 * dimension * centres(count)
-    if kind == "ivf":
-        kept = min(dimension, KEPT_DIMENSIONS)
-        lists = centres(count)
+        total += round(4 * count * tuning.links * (2 + higher)) + 12 * count
+        total += kept * count if coded else 0
+    elif kind == "ivf":
         # Codes lie in blocks of 32, of which the last of each list is half full.
-        coded = (8 * count) + (kept + 1) // 2 * (count + 16 * lists)
-        whole = item * count * dimension
-        return whole + coded + 4 * kept * (lists + dimension + 16) + 4 * dimension**2
-    return flat
+        codes = (kept + 1) // 2 * (count + 16 * lists) + 64 * kept
+        total += 8 * count + (4 * kept * lists + codes if coded else 4 * dimension * lists)
+    return total
 
 
 def check_memory(needed: int, what: str) -> None:

@@ -1,6 +1,8 @@
 """Every kind of index finds what exact search finds, nearly or wholly."""
 
 import math
+from dataclasses import replace
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -52,7 +54,11 @@ def test_more_work_finds_more(vectors, kind, little, much):
     assert found[0] < 0.8 and found[1] > 0.99
 
 
-def test_codes_of_fewer_dimensions_find_vectors_that_share_a_direction(monkeypatch):
+WIDE = Tuning(search_width=200, probes=100, candidates=20)
+
+
+@pytest.mark.parametrize("kind", ["hnsw", "ivf"])
+def test_codes_of_fewer_dimensions_find_vectors_that_share_a_direction(monkeypatch, kind):
     """Also where most of every vector is the same, and the first found are compared themselves."""
     monkeypatch.setattr(ann, "KEPT_DIMENSIONS", 24)
     plain = unit(3000, 24) @ np.linalg.qr(unit(60, 24, seed=3))[0].T
@@ -60,7 +66,7 @@ def test_codes_of_fewer_dimensions_find_vectors_that_share_a_direction(monkeypat
     shared = (plain / np.linalg.norm(plain, axis=1, keepdims=True)).astype(np.float32)
     queries, held = shared[2000:2100], shared[:2000]
     exact, highest = VectorIndex(held).search(queries, 10)
-    made = VectorIndex(held[:1500], "ivf", Tuning(probes=100, candidates=4))
+    made = VectorIndex(held[:1500], kind, replace(WIDE, candidates=4))
     made.add(held[1500:])
     rows, scores = made.search(queries, 10)
     assert recall(rows, exact).mean() > 0.97
@@ -68,14 +74,14 @@ def test_codes_of_fewer_dimensions_find_vectors_that_share_a_direction(monkeypat
     assert np.abs(scores - truth).max() < 1e-5 and scores[:, 0] == pytest.approx(highest[:, 0])
 
 
-def test_ivf_keeps_vectors_of_half_precision_as_they_are(tmp_path):
+@pytest.mark.parametrize("kind", ["hnsw", "ivf"])
+def test_vectors_of_half_precision_are_kept_as_they_are(tmp_path, kind):
     whole = unit(2000, 200)
     half, queries = whole.astype(np.float16), unit(30, 200, seed=1)
-    wide = Tuning(probes=100, candidates=20)
-    made, large = VectorIndex(half, "ivf", wide), VectorIndex(whole, "ivf", wide)
+    made, large = VectorIndex(half, kind, WIDE), VectorIndex(whole, kind, WIDE)
     assert large.bytes - made.bytes == 2 * whole.size
     made.write(tmp_path / "x")
-    for index in (made, VectorIndex.read(tmp_path / "x", "ivf", wide)):
+    for index in (made, VectorIndex.read(tmp_path / "x", kind, WIDE)):
         rows, scores = index.search(queries, 10)
         truth = queries @ half.astype(np.float32).T
         assert recall(rows, np.argsort(-truth, axis=1)[:, :10]).mean() > 0.97
@@ -83,7 +89,33 @@ def test_ivf_keeps_vectors_of_half_precision_as_they_are(tmp_path):
         assert index.bytes == made.bytes
         assert index.bytes == pytest.approx((tmp_path / "x").stat().st_size, rel=0.05)
     large.write(tmp_path / "x")
-    assert VectorIndex.read(tmp_path / "x", "ivf", wide).bytes == large.bytes
+    assert VectorIndex.read(tmp_path / "x", kind, WIDE).bytes == large.bytes
+
+
+def test_vectors_that_are_near_each_other_lie_together():
+    groups = np.repeat(unit(4), 50, axis=0)[np.random.default_rng(0).permutation(200)]
+    spread = groups + 0.01 * unit(200, seed=1)
+    order = ann._side_by_side(spread)
+    assert sorted(order) == list(range(200)) and len(ann._side_by_side(spread[:0])) == 0
+    with mock.patch.multiple(ann, _SIDES=40, _SLAB=64):
+        order = ann._side_by_side(spread)
+    assert sorted(order) == list(range(200))
+    # No more changes of side than there are sides, where by chance three of four would be one.
+    assert (np.diff(groups[order], axis=0).any(axis=1)).sum() < 40
+
+
+def test_an_index_of_another_kind_or_version_is_refused(vectors, tmp_path):
+    import faiss
+
+    for kind, other in (("hnsw", "ivf"), ("ivf", "hnsw")):
+        made = VectorIndex(vectors, kind)
+        made.write(tmp_path / "x")
+        assert VectorIndex.read(tmp_path / "x", kind, Tuning()).search(vectors[:1], 1)[0] == [[0]]
+        with pytest.raises(RagftError, match=f"x: holds no {other} index as this version"):
+            VectorIndex.read(tmp_path / "x", other, Tuning())
+        faiss.write_index(made._index.index, str(tmp_path / "older"))
+        with pytest.raises(RagftError, match=f"older: holds no {kind} index as this version"):
+            VectorIndex.read(tmp_path / "older", kind, Tuning())
 
 
 def test_recall_by_hand():
@@ -110,7 +142,7 @@ def test_sizes_are_told_before_anything_is_filled(vectors, monkeypatch):
     sizes = [index_bytes(10**6, 384, kind, Tuning()) for kind in ("exact", "ivf", "hnsw")]
     assert sizes == sorted(sizes)
     monkeypatch.setattr(ann, "free_memory", lambda: 2**17)
-    monkeypatch.setattr(VectorIndex, "_build", lambda self: pytest.fail("filled"))
+    monkeypatch.setattr(ann, "_new", lambda *given: pytest.fail("filled"))
     with pytest.raises(RagftError, match=r"an hnsw index of 2,000 vectors takes .* GiB are free"):
         VectorIndex(vectors, "hnsw")
 
