@@ -43,7 +43,7 @@ class Tuning:
     """HNSW: neighbours that each vector is linked to (M)."""
     build_width: int = 600
     """HNSW: candidates looked at when a vector is linked (efConstruction)."""
-    search_width: int = 64
+    search_width: int = 128
     """HNSW: candidates looked at in a search (efSearch)."""
     probes: int = 4
     """IVF: lists that a search reads; there are about twice the root of n."""

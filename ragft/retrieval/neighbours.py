@@ -25,9 +25,9 @@ CHOICES = (AUTO, *KINDS)
 EXACT_UP_TO = 300_000
 """Vectors up to which 'auto' compares every one: 440 MiB at 384 dimensions, which two cores read
 in 11 to 15 ms (and a quarter of it as codes, see `first_look`), a small part of what a language
-model takes to answer. Beyond, 'auto' takes IVF: among a million vectors it was built in a quarter
-of the time of HNSW, in less memory, and found more in less than a tenth of the time (see `bench
-nearest`); HNSW is taken where it is asked for."""
+model takes to answer. Beyond, 'auto' takes IVF: it is built in a small part of the time of HNSW, in
+less memory, and finds as much in less time (see `bench nearest`); HNSW is taken where it is asked
+for."""
 RECALL_WANTED = 0.99
 """Share of the true neighbours below which a search is made to look wider."""
 SAMPLE, TOP = 200, 10
