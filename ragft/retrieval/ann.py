@@ -57,7 +57,8 @@ class VectorIndex:
     Parameters
     ----------
     vectors : ndarray of float32 or float16, shape (n, d)
-        Kept by 'exact', copied by the others: as they are, or as float32 where they are few.
+        Kept by 'exact', copied by the others: as they are, or as float32 where there are fewer than
+        `CODED_FROM`.
     kind : {'exact', 'hnsw', 'ivf'}
     tuning : Tuning, optional
 

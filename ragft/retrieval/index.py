@@ -72,8 +72,8 @@ class HybridIndex(Searching):
         leaves a part of the passages, each of those is compared, whatever the kind.
     dtype : {'float32', 'float16'}
         What vectors are kept in. 'float16' takes half the memory and half the disk; scores then
-        differ in about the fourth digit. Approximate kinds keep a copy of the same
-        dtype, where there are many.
+        differ in about the fourth digit. Approximate kinds keep a copy of the same dtype; of
+        fewer than `ann.CODED_FROM` vectors, one of float32.
 
     Attributes
     ----------

@@ -100,7 +100,7 @@ class Neighbours:
     def fits(self, kind: str, rows: int) -> bool:
         """Tell whether it can be extended to so many rows, or had better be built again.
 
-        The centres of IVF are those of the rows it was built from: no more than are added later.
+        Its centres and codes are those of the rows it was built from: no more than are added later.
         """
         return self.index.kind == kind and len(self.index) <= rows <= 2 * self._built
 
