@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import warnings
 from collections.abc import Iterator, Sequence
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,6 @@ import numpy as np
 from ragft import models
 from ragft.retrieval import embedding_model, embedding_pool, first_look
 from ragft.retrieval.first_look import Coded, Codes
-from ragft.retrieval.topk import contenders
 from ragft.retrieval.topk import top_k as best
 from ragft.retrieval.vector_cache import VectorCache
 from ragft.types import RagftError
@@ -34,8 +33,6 @@ _SMALLEST = 64
 """Vectors in a part, at least; where there are fewer, each is compared by itself."""
 _CONVERTED = 2**14
 """Vectors of float16 that are compared as float32 at once (24 MiB at 384 dimensions)."""
-_FEW = 4
-"""Of so many vectors one may be left by a first look; where more are, all are compared."""
 
 
 class Embedder:
@@ -320,26 +317,71 @@ def _after_a_look(
     asked: Any, held: Sequence[Any], k: int, chosen: np.ndarray | None, codes: Sequence[Coded]
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield the same, those compared that their codes cannot rule out."""
-    arrays = [part.numpy() for part in held]
-    for number, (row, off) in enumerate(first_look.looks(asked, codes)):
-        query, seen = asked[number].numpy(), row if chosen is None else row[chosen]
-        wanted = min(k, len(seen))
-        # One of the k best may look worse than it is by `off`, the k-th look be better by as much.
-        items = contenders(seen, wanted, 2 * off) if wanted else np.arange(0)
-        if wanted and len(items) * _FEW <= len(row):
-            scores = _scores_of(items, query, arrays, chosen)
-            # By kernels that few use yet: whether they are right is seen here, and costs nothing.
-            if (np.abs(scores - seen[items]) <= off).all():
-                found = best(scores, k)
-                yield items[found], scores[found]
-                continue
-        yield from _compared(asked[number : number + 1], held, k, chosen)
+    begin = 0
+    for looks in first_look.looks(asked, codes):
+        some = asked[begin : begin + len(looks.levels)]
+        begin += len(some)
+        owners, items = looks.few(k, chosen)
+        rows = items if chosen is None else chosen[items]
+        scores = _pair_products(some, owners, rows, held)
+        right = looks.allow(owners, rows, scores).tolist()
+        ends = np.searchsorted(owners, np.arange(len(some) + 1)).tolist()
+        for number, known in enumerate(right):
+            if known:
+                own = slice(*ends[number : number + 2])
+                order = best(scores[own], k)
+                yield items[own][order], scores[own][order]
+            else:
+                yield from _compared(some[number : number + 1], held, k, chosen)
 
 
-def _scores_of(
-    items: np.ndarray, query: np.ndarray, arrays: Sequence[np.ndarray], chosen: np.ndarray | None
+def _pair_products(
+    asked: Any, owners: np.ndarray, rows: np.ndarray, held: Sequence[Any]
 ) -> np.ndarray:
-    return np.vecdot(rows_of(arrays, items if chosen is None else chosen[items]), query)
+    """Return the inner products of queries and rows, pair by pair: float32 of shape (pairs,).
+
+    Parameters
+    ----------
+    asked : tensor of float32, shape (q, d)
+    owners, rows : ndarrays of int64, shape (pairs,)
+        The query and the row of each pair, ascending.
+    held : sequence of tensors of float32 or float16
+        Their rows follow each other. Of float32 none is copied.
+    """
+    import torch
+    from scipy.sparse import csr_array
+
+    _hush()
+    found, begin = np.empty(len(rows), np.float32), 0
+    for part in held:
+        here = np.flatnonzero((rows >= begin) & (rows < begin + len(part)))
+        columns, begin = rows[here] - begin, begin + len(part)
+        if part.dtype != torch.float32:
+            part, columns = part[columns].float(), np.arange(len(columns))
+        ends = np.searchsorted(owners[here], np.arange(len(asked) + 1))
+        table = csr_array((here, columns, ends), shape=(len(asked), len(part)))
+        one, other = asked, part
+        if len(columns) > len(part):  # by rows, so that each is read once and in their order
+            table, one, other = table.tocsc(), part, asked
+        pairs = torch.sparse_csr_tensor(
+            *map(torch.from_numpy, (table.indptr, table.indices)),
+            torch.zeros(len(columns)),
+            (len(one), len(other)),
+            check_invariants=False,
+        )
+        products = torch.sparse.sampled_addmm(pairs, one, other.T, beta=0)
+        found[table.data] = products.values().numpy()
+    return found
+
+
+@cache
+def _hush() -> None:
+    """Let torch say, as it does once, that sparse tensors are new, where nobody hears it."""
+    import torch
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        torch.eye(1).to_sparse_csr()
 
 
 def _as_floats(numbers: np.ndarray) -> np.ndarray:

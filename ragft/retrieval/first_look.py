@@ -9,21 +9,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
 
+from ragft.retrieval.topk import reached
 from ragft.runtime import multiplies_int8
 
 FEWEST_VECTORS, FEWEST_PRODUCTS = 4096, 2**15
 """Vectors, and vectors times queries: with fewer, all are compared before the few are found."""
 MANY = 200
 """Vectors to each one wanted, at least; with fewer, too many are left over."""
+_FEW = 4
+"""Of so many vectors one may be left; where more are, all are compared."""
 _HIGHEST = 127
 """The highest code; the lowest is its negative."""
+_LEVELS = 255
+"""The highest level that a product is rounded to; the lowest is 0."""
 _SLAB = 4096
-"""Vectors looked at at once: what is computed of them stays in a processor's cache meanwhile."""
-_TOGETHER, _ROOM = 64, 2**22
+"""Vectors coded at once: what is computed of them stays in a processor's cache meanwhile."""
+_TOGETHER, _ROOM = 64, 2**24
 """Queries looked for at once, and products that there is room for: one of the two may be more."""
 
 
@@ -31,19 +37,74 @@ _TOGETHER, _ROOM = 64, 2**22
 class Coded:
     """Codes of one array of vectors: each number is a whole multiple of its vector's step."""
 
-    codes: Any
-    """Tensor of int8, shape (n, d)."""
+    packed: Any
+    """Tensor of the codes, n times d, laid out as the processor multiplies them."""
     steps: Any
     """Tensor of float32, shape (n,)."""
     off: float
     """Length of the largest difference between a vector and what its codes stand for."""
     longest: float
     """Length of the longest vector."""
+    dimension: int
+    """d."""
+
+    def __len__(self) -> int:
+        return len(self.steps)
 
     @property
     def bytes(self) -> int:
         """Memory of the codes and steps."""
-        return self.codes.nbytes + self.steps.nbytes
+        return code_bytes(len(self), self.dimension)
+
+
+@dataclass(frozen=True)
+class Looks:
+    """What the inner products of some queries with all vectors are about, by their codes."""
+
+    levels: np.ndarray
+    """Of uint8, shape (q, n): the products in whole steps, and 0 for those below 0."""
+    steps: np.ndarray
+    """What a level of each query is worth, shape (q,)."""
+    offs: np.ndarray
+    """How far a level's worth is off at most, from what float32 gives; for level 0, how far above
+    0 that can be. Shape (q,)."""
+
+    def few(self, k: int, chosen: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Return which pairs of a query and an item can be among the query's k best.
+
+        Parameters
+        ----------
+        k : int
+        chosen : ndarray of int, optional
+            The row of each item; None where items are rows.
+
+        Returns
+        -------
+        owners, items : two ndarrays of int64, shape (pairs,)
+            Ascending. None of a query that has too many, or is to have none.
+        """
+        seen = self.levels if chosen is None else self.levels.take(chosen, axis=1)
+        count, none = seen.shape[1], np.empty(0, np.int64)
+        wanted = min(k, count)
+        if not wanted:
+            return none, none
+        # One of the k best may look worse than it is by `off`, the k-th look be better by as much.
+        with np.errstate(divide="ignore", over="ignore"):  # of steps near 0
+            margins = np.minimum(2 * self.offs / self.steps, _LEVELS).astype(int)
+        least = np.maximum(reached(seen, wanted) - margins, 0).astype(np.uint8)
+        owners, items = np.divmod(np.flatnonzero(seen >= least[:, None]), count)
+        few = np.bincount(owners, minlength=len(seen)) * _FEW <= self.levels.shape[1]
+        return (owners, items) if few.all() else (owners[few[owners]], items[few[owners]])
+
+    def allow(self, owners: np.ndarray, rows: np.ndarray, products: np.ndarray) -> np.ndarray:
+        """Tell of which queries some products are known, and are what their levels allow.
+
+        By kernels that few use yet: whether they are right is seen here, and costs nothing.
+        """
+        told = self.levels[owners, rows] * self.steps[owners]
+        wrong = np.abs(np.maximum(products, 0) - told) > self.offs[owners]
+        known = np.bincount(owners, minlength=len(self.levels)) > 0
+        return known & (np.bincount(owners, wrong, minlength=len(self.levels)) == 0)
 
 
 class Codes:
@@ -77,12 +138,28 @@ class Codes:
 def pays(queries: int, vectors: int, k: int) -> bool:
     """Tell whether a first look for the k best is worth its while here."""
     enough = vectors >= max(FEWEST_VECTORS, MANY * k) and queries * vectors >= FEWEST_PRODUCTS
-    return enough and multiplies_int8()
+    return enough and multiplies_int8() and _can_look()
+
+
+@cache
+def _can_look() -> bool:
+    """Tell whether torch has the kernel that a look takes: other releases may call it otherwise."""
+    import torch
+
+    vectors = torch.eye(64)
+    try:
+        (look,) = looks(vectors, [coded(vectors)])
+    except (AttributeError, RuntimeError, TypeError):
+        return False
+    owners, rows = np.indices(vectors.shape).reshape(2, -1)
+    right = look.allow(owners, rows, vectors.numpy().ravel()).all()
+    # The few that are left are multiplied by a kernel that MKL brings.
+    return bool(right) and torch.backends.mkl.is_available()
 
 
 def code_bytes(vectors: int, dimension: int) -> int:
     """Return the bytes that a look at so many vectors reads."""
-    return vectors * (dimension + 4)
+    return vectors * (dimension + 8)  # a step each, and a sum of the codes that packing adds
 
 
 def coded(vectors: Any) -> Coded:
@@ -96,7 +173,8 @@ def coded(vectors: Any) -> Coded:
         codes[at], steps[at], stood_for = _rounded(slab)
         off = max(off, float(_lengths(slab - stood_for).max()))
         longest = max(longest, float(_lengths(slab).max()))
-    return Coded(codes, steps, off, longest)
+    packed = torch.ops.onednn.qlinear_prepack(codes, [_TOGETHER, codes.shape[1]])
+    return Coded(packed, steps, off, longest, codes.shape[1])
 
 
 def _rounded(vectors: Any) -> tuple[Any, Any, Any]:
@@ -114,64 +192,57 @@ def _lengths(vectors: Any) -> Any:
     return torch.linalg.vector_norm(vectors, dim=1)
 
 
-def looks(asked: Any, held: Sequence[Coded]) -> Iterator[tuple[np.ndarray, float]]:
-    """Yield for each query its inner products with all vectors, by their codes.
+def looks(asked: Any, held: Sequence[Coded]) -> Iterator[Looks]:
+    """Yield looks for many queries at a time, which hold until the next are taken.
 
     Parameters
     ----------
     asked : tensor of float32, shape (q, d)
     held : sequence of Coded
         Their rows follow each other.
-
-    Yields
-    ------
-    scores : ndarray of float32, shape (n,)
-        Until the next is taken.
-    off : float
-        How far these are off at most, from what float32 gives.
     """
     import torch
 
-    count = sum(len(part.codes) for part in held)
+    count = sum(map(len, held))
+    together = min(len(asked), max(_TOGETHER, _ROOM // max(1, count)))
     # Memory asked for anew is as slow to write as all of this is to compute.
-    room = torch.empty(min(len(asked), max(_TOGETHER, _ROOM // max(1, count))), count)
-    for some in asked.split(max(1, len(room))):
-        scores = room[: len(some)]
-        furthest = _look(some, held, scores)
-        yield from zip(scores.numpy(), furthest.tolist(), strict=True)
+    room = torch.empty(together, count, dtype=torch.uint8)
+    for some in asked.split(max(1, together)):
+        yield _look(some, held, room[: len(some)])
 
 
-def _look(asked: Any, held: Sequence[Coded], scores: Any) -> Any:
-    """Fill in the products of the codes, (q, n), and return how far they are off at most, (q,).
+def _look(asked: Any, held: Sequence[Coded], levels: Any) -> Looks:
+    """Fill in the levels, (q, n).
 
     With x = x' + e and q = q' + f, where x' and q' are what the codes stand for, the product q·x
     differs from q'·x' by q'·e + f·x, which by the inequality of Cauchy and Schwarz is no longer
-    than |q'||e| + |f||x|.
+    than |q'||e| + |f||x|. By the same inequality no product is above the highest level.
     """
-    import torch
-
     codes, steps, stood_for = _rounded(asked)
-    codes = codes.to(torch.int8)
-    begin = 0
-    for part in (part for part in held if len(part.codes)):
-        size = len(part.codes) if len(asked) == 1 else _SLAB
-        for some, of in zip(part.codes.split(size), part.steps.split(size), strict=True):
-            end = begin + len(some)
-            # Converted first: torch multiplies whole numbers with fractions more slowly.
-            scores[:, begin:end].copy_(_products(codes, some)).mul_(of).mul_(steps[:, None])
-            begin = end
     off = max(part.off for part in held)
     longest = max(part.longest for part in held)
+    # The kernel has one scale for all queries, each of which it takes in steps of its own.
+    worth = max(float(_lengths(codes).max()) * (longest + off) / _LEVELS, 2.0**-100)
+    raised, begin = (codes + 128).to(levels.dtype), 0
+    for part in (part for part in held if len(part)):
+        end = begin + len(part)
+        levels[:, begin:end] = _levels(raised, part, worth)
+        begin = end
     # Sums of float32 are rounded too, here and where the candidates are compared.
     rounding = (asked.shape[1] + 8) * 2.0**-23 * longest * _lengths(asked) + 2.0**-126
     left = _lengths(stood_for) * off + _lengths(asked - stood_for) * longest
-    return 1.001 * left + rounding
+    offs = 1.001 * (left + steps * worth / 2) + rounding
+    return Looks(levels.numpy(), (steps * worth).numpy(), offs.numpy())
 
 
-def _products(asked: Any, codes: Any) -> Any:
-    """Return the products of codes (q, d) and (n, d): int32, shape (q, n)."""
+def _levels(raised: Any, part: Coded, worth: float) -> Any:
+    """Return products of codes, those of queries raised by 128, as levels: uint8, shape (q, n).
+
+    One kernel multiplies, scales and rounds: what leaves the processor is a byte a product.
+    """
     import torch
 
-    if len(asked) == 1:  # the other way round torch 2.13 returns wrong numbers
-        return torch._int_mm(codes, asked.T).view(1, -1)
-    return torch._int_mm(asked, codes.T)
+    zero, as_they_are = torch.zeros(1, dtype=torch.int64), ("none", [], "")
+    return torch.ops.onednn.qlinear_pointwise(
+        raised, 1.0, 128, part.packed, part.steps, zero, None, worth, 0, torch.uint8, *as_they_are
+    )

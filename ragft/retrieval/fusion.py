@@ -145,14 +145,19 @@ def _by_ranks(
     rankings: Sequence[np.ndarray], k: int, weights: Sequence[float]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return what `reciprocal_rank_fusion` does, of rankings of numbers and as two arrays."""
-    if not rankings:
-        return np.empty(0, np.int64), np.empty(0)
-    shares = [w / (k + np.arange(1, len(r) + 1)) for w, r in zip(weights, rankings, strict=True)]
-    found, first, which = np.unique(
-        np.concatenate(rankings), return_index=True, return_inverse=True
-    )
-    scores = np.bincount(which, np.concatenate(shares), len(found))
-    order = np.lexsort((first, -scores))
+    found, scores = np.empty(0, np.int64), np.empty(0)
+    for ranking, weight in zip(rankings, weights, strict=True):
+        shares = weight / (k + np.arange(1, len(ranking) + 1))
+        if not len(found):
+            found, scores = ranking, shares
+            continue
+        ascending = found.argsort()
+        at = ascending[np.minimum(found.searchsorted(ranking, sorter=ascending), len(found) - 1)]
+        known = found[at] == ranking
+        scores[at[known]] += shares[known]
+        found = np.concatenate([found, ranking[~known]])
+        scores = np.concatenate([scores, shares[~known]])
+    order = np.argsort(-scores, kind="stable")
     return found[order], scores[order]
 
 

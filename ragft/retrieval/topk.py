@@ -41,31 +41,51 @@ def top_k(scores: np.ndarray, k: int) -> np.ndarray:
     k = min(k, len(scores))
     if k == 0:
         return np.empty(0, dtype=np.int64)
-    candidates = contenders(scores, k)
+    candidates = _contenders(scores, k)
     return candidates[np.argsort(-scores[candidates], kind="stable")[:k]]
 
 
-def contenders(scores: np.ndarray, k: int, margin: float = 0.0) -> np.ndarray:
-    """Return the positions, ascending, of the `k` highest scores and of a few more.
+def reached(scores: np.ndarray, k: int) -> np.ndarray:
+    """Return scores that at least k of each row reach, each one the k-th highest or a little lower.
 
     Parameters
     ----------
-    scores : ndarray, shape (n,)
+    scores : ndarray, shape (..., n)
         No NaN.
     k : int
         From 1 to `n`.
-    margin : float
-        Scores that are so much lower than the k-th highest are among them too.
+
+    Returns
+    -------
+    ndarray, shape (...)
     """
-    size = min(_GROUP, len(scores) // (_MANY * k))
+    highest = _maxima(scores, k)
+    return np.partition(highest, -k, axis=-1)[..., -k]
+
+
+def _maxima(scores: np.ndarray, k: int) -> np.ndarray:
+    """Return the highest of each group, (..., groups), or all scores where groups are too small.
+
+    At least k scores reach the k-th highest of the maxima: k maxima do. Which scores are a group
+    is of no matter; the n-th of every so many are, as such are compared the fastest.
+    """
+    count = scores.shape[-1]
+    size = min(_GROUP, count // (_MANY * k))
     if size < _SMALLEST:
-        least = np.partition(scores, len(scores) - k)[len(scores) - k] - margin
-        return np.flatnonzero(scores >= least)
-    groups = len(scores) // size
-    # At least k scores reach the k-th highest of the groups' maxima: k maxima do.
-    highest = np.maximum.reduce(scores[: groups * size].reshape(size, groups), axis=0)
-    least = np.partition(highest, groups - k)[groups - k] - margin
+        return scores
+    groups = count // size
+    grouped = scores[..., : groups * size].reshape(*scores.shape[:-1], size, groups)
+    return np.maximum.reduce(grouped, axis=-2)
+
+
+def _contenders(scores: np.ndarray, k: int) -> np.ndarray:
+    """Return the positions, ascending, of the `k` highest scores and of a few more."""
+    highest = _maxima(scores, k)
+    groups, size = len(highest), len(scores) // len(highest)
+    least = np.partition(highest, -k)[-k]
     near = np.flatnonzero(highest >= least)
+    if size == 1:
+        return near
     if len(near) * _FEW > groups:
         return np.flatnonzero(scores >= least)
     inside = (near + groups * np.arange(size)[:, None]).ravel()

@@ -168,7 +168,7 @@ def test_what_is_read_once_is_vectors_and_where_they_are_looked_at_codes(monkeyp
     vectors, codes, *_ = _checked(nearest.by_vectors(1000, **SIZES))
     assert vectors["against"] == "floor: reading all vectors once"
     assert codes["against"] == "floor: reading all codes once"
-    assert f"{1000 * (sides.DIMENSION + 4) / 2**20:.0f} MiB of codes" in codes["note"]
+    assert f"{1000 * (sides.DIMENSION + 8) / 2**20:.0f} MiB of codes" in codes["note"]
 
 
 def test_a_search_by_vectors_that_misses_what_faiss_finds_is_noticed(monkeypatch):

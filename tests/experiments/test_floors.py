@@ -53,8 +53,10 @@ def test_a_batch_shares_the_reading_and_not_the_computing():
 def test_where_codes_are_looked_at_they_alone_are_read(monkeypatch):
     assert exact_search(50_000, 10) == Work(1_000_000, 2_000_000, 2_000_000)
     monkeypatch.setattr(first_look, "multiplies_int8", lambda: True)
-    assert exact_search(50_000, 10) == Work(0, 700_000, 700_000)  # 10 codes and a step each
-    assert exact_search(50_000, 10, 7) == Work(0, 100_000, 700_000)
+    monkeypatch.setattr(first_look, "_can_look", lambda: True)
+    # 10 codes, their sum and a step each
+    assert exact_search(50_000, 10) == Work(0, 900_000, 900_000)
+    assert exact_search(50_000, 10, 9) == Work(0, 100_000, 900_000)
     assert exact_search(1000, 10) == Work(20_000, 40_000, 40_000)  # too few
 
 

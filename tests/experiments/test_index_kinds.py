@@ -64,7 +64,7 @@ def test_the_floor_of_an_exact_search_is_reading_every_vector(task, options, mon
     assert found.summary["reading"].tolist() == found.summary["floor"].tolist()
     monkeypatch.setattr(first_look, "pays", lambda *_: True)
     found = index_kinds(task, {"exact": (50, 301)}, **options)
-    assert found.summary["floor"].tolist() == [50 * (8 + 4), 301 * (8 + 4)]  # codes and steps
+    assert found.summary["floor"].tolist() == [50 * (8 + 8), 301 * (8 + 8)]  # codes, sums, steps
     assert found.summary["reading"].tolist() == [50 * 8 * 4, 301 * 8 * 4]
 
 

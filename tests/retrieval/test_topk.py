@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ragft.retrieval.topk import contenders, top_k
+from ragft.retrieval.topk import reached, top_k
 
 
 @given(st.lists(st.integers(-3, 3), max_size=40), st.integers(0, 50))
@@ -27,11 +27,18 @@ def test_groups_change_nothing(seed, k, n, spread):
 
 
 @given(
-    st.integers(0, 2**32 - 1), st.integers(1, 6), st.integers(6, 3000), st.floats(0, 2),
-    st.integers(1, 50),
+    st.integers(0, 2**32 - 1), st.integers(1, 6), st.integers(6, 3000), st.integers(1, 50),
+    st.sampled_from([np.uint8, np.float64]),
 )  # fmt: skip
-def test_contenders_are_the_best_and_all_within_the_margin(seed, k, n, margin, spread):
-    scores = np.random.default_rng(seed).integers(-spread, spread, n).astype(float)
-    found = contenders(scores, k, margin)
-    assert (np.diff(found) > 0).all()
-    assert np.isin(np.flatnonzero(scores >= np.sort(scores)[-k] - margin), found).all()
+def test_k_of_each_row_reach_what_is_told_and_not_many_more(seed, k, n, spread, dtype):
+    scores = np.random.default_rng(seed).integers(0, 2 * spread, (3, n)).astype(dtype)
+    least = reached(scores, k)
+    assert least.shape == (3,) and least.dtype == dtype
+    assert (least <= np.sort(scores, axis=1)[:, -k]).all()
+    # Below the k-th highest of the maxima there are, in as many groups as hold higher ones, others.
+    assert ((scores > least[:, None]).sum(axis=1) < k * 64 + n % 64).all()
+    assert reached(scores[0], k) == least[0]
+
+
+def test_what_k_reach_is_the_kth_highest_where_groups_are_too_small():
+    assert reached(np.array([[3, 9, 4], [5, 5, 1]]), 2).tolist() == [4, 5]
