@@ -36,7 +36,7 @@ RECALL = 0.99
 nothing."""
 _DOUBLINGS = 6
 """Times that it may look twice as wide."""
-TUNINGS = {"hnsw": Tuning(search_width=16, candidates=1), "ivf": Tuning()}
+TUNINGS = {"hnsw": Tuning(search_width=12, candidates=1), "ivf": Tuning()}
 """Approximate searches, and how wide they look at first."""
 
 

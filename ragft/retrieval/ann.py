@@ -7,7 +7,7 @@ of it may be found, lives in `neighbours`; exact search itself in `dense`.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -119,14 +119,16 @@ class VectorIndex:
         """
         refined, _ = _inside(self._index)
         begin = len(self)
-        order = np.arange(len(vectors)) if refined is None else _side_by_side(vectors)
-        for start in range(0, len(vectors), _SLAB):
-            rows = order[start : start + _SLAB]
-            some = _floats(vectors[rows])
-            if refined is None:
+        if refined is None:
+            for some in _slabs(vectors, np.arange(len(vectors))):
                 self._index.add(some)
-            else:
-                self._index.add_with_ids(some, begin + rows)
+        elif self.kind == "hnsw" and not begin:
+            _link(self._index, vectors)
+        else:
+            order = _shuffled(vectors) if self.kind == "hnsw" else _side_by_side(vectors)
+            rows = iter(order + begin)
+            for some in _slabs(vectors, order):
+                self._index.add_with_ids(some, np.fromiter(rows, np.int64, len(some)))
 
     def widen(self) -> None:
         """Let every search do twice the work from now on, and find more; not for 'exact'."""
@@ -236,7 +238,7 @@ def _new(vectors: np.ndarray, kind: str, tuning: Tuning) -> Any:
         inner.cp.max_points_per_centroid, inner.cp.min_points_per_centroid = _SAMPLE, 1
     if not count:
         return index
-    drawn = np.random.default_rng(0).permutation(count)[: max(_SAMPLE * lists, CODED_FROM)]
+    drawn = _shuffled(vectors)[: max(_SAMPLE * lists, CODED_FROM)]
     sample = _floats(vectors[np.sort(drawn)])
     if coded:
         turned = faiss.downcast_index(refined.base_index)
@@ -248,6 +250,35 @@ def _new(vectors: np.ndarray, kind: str, tuning: Tuning) -> Any:
     return index
 
 
+def _link(index: Any, vectors: np.ndarray) -> None:
+    """Fill an empty HNSW index.
+
+    Vectors are linked in no order: linked side by side, as they then lie in memory, they would
+    have few links to those far away, through which a search comes near.
+    """
+    import faiss
+
+    refined, graph = _inside(index)
+    linked, laid = _shuffled(vectors), _side_by_side(vectors)
+    for some in _slabs(vectors, linked):
+        refined.base_index.add(some)
+    graph.permute_entries(np.argsort(linked)[laid])
+    for some in _slabs(vectors, laid):
+        refined.refine_index.add(some)
+    refined.ntotal = index.ntotal = len(vectors)
+    faiss.copy_array_to_vector(laid, index.id_map)
+
+
+def _slabs(vectors: np.ndarray, order: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield vectors in an order, as float32, some at a time."""
+    for start in range(0, len(order), _SLAB):
+        yield _floats(vectors[order[start : start + _SLAB]])
+
+
+def _shuffled(vectors: np.ndarray) -> np.ndarray:
+    return np.random.default_rng(0).permutation(len(vectors))
+
+
 def _side_by_side(vectors: np.ndarray) -> np.ndarray:
     """Return an order in which vectors that are near each other mostly follow each other.
 
@@ -256,13 +287,11 @@ def _side_by_side(vectors: np.ndarray) -> np.ndarray:
     """
     import faiss
 
-    drawn = np.random.default_rng(0).permutation(len(vectors))[:_SIDES]
+    drawn = _shuffled(vectors)[:_SIDES]
     few = faiss.IndexFlatIP(vectors.shape[1])
     few.add(_floats(vectors[drawn]))
-    nearest = [
-        few.search(_floats(vectors[start : start + _SLAB]), 1)[1][:, 0]
-        for start in range(0, len(vectors), _SLAB)
-    ]
+    slabs = _slabs(vectors, np.arange(len(vectors)))
+    nearest = [few.search(some, 1)[1][:, 0] for some in slabs]
     return np.argsort(np.concatenate([[], *nearest]), kind="stable")
 
 

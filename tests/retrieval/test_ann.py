@@ -104,6 +104,39 @@ def test_vectors_that_are_near_each_other_lie_together():
     assert (np.diff(groups[order], axis=0).any(axis=1)).sum() < 40
 
 
+def test_a_graph_linked_in_no_order_lies_side_by_side():
+    drawn = np.random.default_rng(0)
+    centres = unit(40, 32, seed=1)
+    vectors = centres[drawn.integers(0, 40, 4000)] + 0.05 * drawn.standard_normal((4000, 32))
+    vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    queries, narrow = vectors[::20], Tuning(8, 30, search_width=10, candidates=1)
+    truth = VectorIndex(vectors).search(queries, 10)[0]
+    laid = ann._side_by_side(vectors)
+
+    def found(index):
+        return recall(index.search(queries, 10)[0], truth).mean()
+
+    mixed = VectorIndex(vectors, "hnsw", narrow)
+    ids = _held(mixed)
+    assert np.array_equal(ids, laid) and len(mixed) == 4000
+    # Each code and each vector has the number of its own row.
+    refined, _ = ann._inside(mixed._index)
+    assert np.array_equal(refined.refine_index.reconstruct_n(0, 4000), vectors[ids])
+    codes = refined.base_index.reconstruct_n(0, 4000)
+    assert (np.vecdot(codes, vectors[ids]) > 0.99).all()
+    assert found(mixed) > 0.88  # with ids of other rows it is near 0
+    first = VectorIndex(vectors[:2500], "hnsw", narrow)
+    first.add(vectors[2500:])
+    assert sorted(_held(first)) == list(range(4000)) and sorted(_held(first)[:2500])[-1] == 2499
+    assert found(first) > 0.88
+
+
+def _held(index):
+    import faiss
+
+    return faiss.vector_to_array(index._index.id_map)
+
+
 def test_an_index_of_another_kind_or_version_is_refused(vectors, tmp_path):
     import faiss
 
