@@ -12,14 +12,8 @@ from ragft.bench.sides import cores as used_cores
 from ragft.experiments.crowd import local_dimension
 from ragft.experiments.rates import measure_rates
 from ragft.retrieval import first_look
-from ragft.retrieval.ann import (
-    Tuning,
-    VectorIndex,
-    centres,
-    check_memory,
-    index_bytes,
-    recall,
-)
+from ragft.retrieval.ann import VectorIndex, check_memory, index_bytes, recall
+from ragft.retrieval.faiss_index import Tuning, centres
 from ragft.runtime import stopwatch
 from ragft.types import RagftError
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from ragft.retrieval.ann import KINDS, MEMORY_SHARE, VectorIndex, free_memory, index_bytes
 from ragft.retrieval.candidates import Ranking
-from ragft.retrieval.dense import inner_product_search, rows_of
+from ragft.retrieval.exact_search import inner_product_search, rows_of
 from ragft.retrieval.first_look import Codes
 from ragft.types import RagftError
 

@@ -29,7 +29,8 @@ from ragft import files
 from ragft.retrieval import listing as lists
 from ragft.retrieval import stored
 from ragft.retrieval.bm25 import BM25
-from ragft.retrieval.dense import SLAB, rows_of
+from ragft.retrieval.dense import SLAB
+from ragft.retrieval.exact_search import rows_of
 from ragft.retrieval.index import HybridIndex
 from ragft.retrieval.listing import Listing
 from ragft.retrieval.neighbours import Neighbours, chosen_kind

@@ -18,7 +18,8 @@ from ragft import files
 from ragft.retrieval import stored
 from ragft.retrieval.bm25 import Postings, tokenize
 from ragft.retrieval.candidates import Ranking
-from ragft.retrieval.dense import Embedder, inner_product_search
+from ragft.retrieval.dense import Embedder
+from ragft.retrieval.exact_search import inner_product_search
 from ragft.retrieval.filters import Filter
 from ragft.retrieval.first_look import Codes
 from ragft.retrieval.fusion import Fusion

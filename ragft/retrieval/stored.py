@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 
 from ragft import files
-from ragft.retrieval.ann import Tuning, VectorIndex
+from ragft.retrieval.ann import VectorIndex
 from ragft.retrieval.bm25 import BM25, Postings
+from ragft.retrieval.faiss_index import Tuning
 from ragft.retrieval.neighbours import Neighbours
 from ragft.types import Passage, RagftError
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from ragft.retrieval.dense import inner_product_search, rows_of
+from ragft.retrieval.exact_search import inner_product_search, rows_of
 from ragft.retrieval.first_look import Codes
 from ragft.retrieval.neighbours import AUTO, Neighbours, check_kind, chosen_kind
 from ragft.retrieval.parts import Found

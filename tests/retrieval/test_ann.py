@@ -7,8 +7,9 @@ from unittest import mock
 import numpy as np
 import pytest
 
-from ragft.retrieval import ann
-from ragft.retrieval.ann import KINDS, Tuning, VectorIndex, centres, index_bytes, recall
+from ragft.retrieval import ann, faiss_index
+from ragft.retrieval.ann import KINDS, VectorIndex, index_bytes, recall
+from ragft.retrieval.faiss_index import Tuning, centres
 from ragft.types import RagftError
 
 
@@ -60,7 +61,7 @@ WIDE = Tuning(search_width=200, probes=100, candidates=20)
 @pytest.mark.parametrize("kind", ["hnsw", "ivf"])
 def test_codes_of_fewer_dimensions_find_vectors_that_share_a_direction(monkeypatch, kind):
     """Also where most of every vector is the same, and the first found are compared themselves."""
-    monkeypatch.setattr(ann, "KEPT_DIMENSIONS", 24)
+    monkeypatch.setattr(faiss_index, "KEPT_DIMENSIONS", 24)
     plain = unit(3000, 24) @ np.linalg.qr(unit(60, 24, seed=3))[0].T
     plain += plain[0]
     shared = (plain / np.linalg.norm(plain, axis=1, keepdims=True)).astype(np.float32)
@@ -95,10 +96,10 @@ def test_vectors_of_half_precision_are_kept_as_they_are(tmp_path, kind):
 def test_vectors_that_are_near_each_other_lie_together():
     groups = np.repeat(unit(4), 50, axis=0)[np.random.default_rng(0).permutation(200)]
     spread = groups + 0.01 * unit(200, seed=1)
-    order = ann._side_by_side(spread)
-    assert sorted(order) == list(range(200)) and len(ann._side_by_side(spread[:0])) == 0
-    with mock.patch.multiple(ann, _SIDES=40, _SLAB=64):
-        order = ann._side_by_side(spread)
+    order = faiss_index._side_by_side(spread)
+    assert sorted(order) == list(range(200)) and len(faiss_index._side_by_side(spread[:0])) == 0
+    with mock.patch.multiple(faiss_index, _SIDES=40, _SLAB=64):
+        order = faiss_index._side_by_side(spread)
     assert sorted(order) == list(range(200))
     # No more changes of side than there are sides, where by chance three of four would be one.
     assert (np.diff(groups[order], axis=0).any(axis=1)).sum() < 40
@@ -111,7 +112,7 @@ def test_a_graph_linked_in_no_order_lies_side_by_side():
     vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
     queries, narrow = vectors[::20], Tuning(8, 30, search_width=10, candidates=1)
     truth = VectorIndex(vectors).search(queries, 10)[0]
-    laid = ann._side_by_side(vectors)
+    laid = faiss_index._side_by_side(vectors)
 
     def found(index):
         return recall(index.search(queries, 10)[0], truth).mean()
@@ -120,7 +121,7 @@ def test_a_graph_linked_in_no_order_lies_side_by_side():
     ids = _held(mixed)
     assert np.array_equal(ids, laid) and len(mixed) == 4000
     # Each code and each vector has the number of its own row.
-    refined, _ = ann._inside(mixed._index)
+    refined, _ = faiss_index.inside(mixed._index)
     assert np.array_equal(refined.refine_index.reconstruct_n(0, 4000), vectors[ids])
     codes = refined.base_index.reconstruct_n(0, 4000)
     assert (np.vecdot(codes, vectors[ids]) > 0.99).all()
@@ -175,7 +176,7 @@ def test_sizes_are_told_before_anything_is_filled(vectors, monkeypatch):
     sizes = [index_bytes(10**6, 384, kind, Tuning()) for kind in ("exact", "ivf", "hnsw")]
     assert sizes == sorted(sizes)
     monkeypatch.setattr(ann, "free_memory", lambda: 2**17)
-    monkeypatch.setattr(ann, "_new", lambda *given: pytest.fail("filled"))
+    monkeypatch.setattr(faiss_index, "empty", lambda *given: pytest.fail("filled"))
     with pytest.raises(RagftError, match=r"an hnsw index of 2,000 vectors takes .* GiB are free"):
         VectorIndex(vectors, "hnsw")
 
@@ -184,7 +185,7 @@ def test_the_computed_size_is_that_of_the_index(vectors):
     import faiss
 
     for kind in ("hnsw", "ivf"):
-        for some in (vectors, vectors[:500], unit(1500, ann.KEPT_DIMENSIONS + 101)):
+        for some in (vectors, vectors[:500], unit(1500, faiss_index.KEPT_DIMENSIONS + 101)):
             made = VectorIndex(some, kind)
             assert made.bytes == pytest.approx(len(faiss.serialize_index(made._index)), rel=0.05)
 

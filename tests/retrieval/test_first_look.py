@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ragft import runtime
-from ragft.retrieval import dense, first_look
-from ragft.retrieval.dense import inner_product_search
+from ragft.retrieval import exact_search, first_look
+from ragft.retrieval.exact_search import inner_product_search
 from ragft.retrieval.first_look import Codes, Looks
 
 
@@ -68,7 +68,7 @@ def test_a_look_is_off_by_little_and_leaves_few(always, monkeypatch):
     codes = first_look.coded(torch.from_numpy(vectors))
     (looks,) = first_look.looks(torch.from_numpy(queries), [codes])
     assert looks.offs.max() < 0.027 and looks.steps.max() < 1 / 150
-    monkeypatch.setattr(dense, "_compared", None)  # not all of them are compared after all
+    monkeypatch.setattr(exact_search, "_compared", None)  # not all of them are compared after all
     found = list(inner_product_search(queries, vectors, 10, codes=Codes()))
     exact = np.argsort(-(queries.astype(np.float64) @ vectors.T.astype(np.float64)), axis=1)
     assert np.array_equal([rows for rows, _ in found], exact[:, :10])
@@ -177,7 +177,7 @@ def test_products_of_pairs_are_those_of_all(seed, sizes, count, share, dtype):
     asked = torch.from_numpy(drawn.integers(-3, 4, (count, 5)).astype(np.float32))
     owners, rows = np.nonzero(drawn.random((count, sum(sizes))) < share)
     exact = asked @ torch.cat(held).float().T
-    found = dense._pair_products(asked, owners, rows, held)
+    found = exact_search._pair_products(asked, owners, rows, held)
     assert found.dtype == np.float32 and np.array_equal(found, exact.numpy()[owners, rows])
 
 
@@ -185,7 +185,7 @@ def test_arrays_without_a_row_and_with_one_are_searched_too(always, monkeypatch)
     vectors, queries = _drawn(0, 4500, 32, 1.0), _drawn(1, 3, 32, 1.0)
     blocks = np.split(vectors, [0, 1, 4097, 4097])  # none, one, a slab, none, the rest
     expected = [rows.tolist() for rows, _ in inner_product_search(queries, vectors, 4)]
-    monkeypatch.setattr(dense, "_compared", None)
+    monkeypatch.setattr(exact_search, "_compared", None)
     for asked in (queries, queries[:1]):
         found = inner_product_search(asked, blocks, 4, codes=Codes())
         assert [rows.tolist() for rows, _ in found] == expected[: len(asked)]
@@ -207,7 +207,7 @@ def test_a_kernel_that_is_wrong_is_noticed(count, always, monkeypatch):
 
 
 def test_nothing_is_said_of_kernels_that_are_new(always, recwarn):
-    dense._hush.cache_clear()
+    exact_search._hush.cache_clear()
     vectors = _drawn(0, 5000, 32, 1.0)
     list(inner_product_search(vectors[:3], vectors, 9, codes=Codes()))
     assert not recwarn.list
@@ -227,6 +227,6 @@ def test_it_pays_for_many_products_on_some_processors(monkeypatch):
 def test_a_single_query_scores_alike_on_one_core_and_on_two(threads):
     vectors, (query,) = _drawn(0, 3000, 48, 1.0), _drawn(1, 1, 48, 1.0)
     with runtime.threads(threads):
-        scores = dense._products(torch.from_numpy(query[None]), torch.from_numpy(vectors))
+        scores = exact_search._products(torch.from_numpy(query[None]), torch.from_numpy(vectors))
     assert scores.shape == (1, 3000) and scores.dtype == np.float32
     np.testing.assert_allclose(scores[0], vectors @ query, rtol=0, atol=1e-6)

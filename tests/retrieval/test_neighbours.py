@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ragft.retrieval import ann, neighbours
-from ragft.retrieval.ann import Tuning, VectorIndex
+from ragft.retrieval import ann, faiss_index, neighbours
+from ragft.retrieval.ann import VectorIndex
+from ragft.retrieval.faiss_index import Tuning
 from ragft.retrieval.index import HybridIndex
 from ragft.retrieval.neighbours import EXACT_UP_TO, Neighbours, chosen_kind
 from ragft.types import Passage, RagftError
@@ -62,7 +63,7 @@ def texts(count, of="word{} among others"):
 @given(data=st.data())
 def test_with_all_the_work_it_finds_what_exact_search_finds(kind, data):
     rows = data.draw(st.integers(1, 60))
-    coded = mock.patch.object(ann, "CODED_FROM", 20 if kind == "ivf by codes" else 1000)
+    coded = mock.patch.object(faiss_index, "CODED_FROM", 20 if kind == "ivf by codes" else 1000)
     split = data.draw(st.integers(1, rows))
     # Rows of no passage, of one, and of several.
     at = np.array(data.draw(st.lists(st.integers(0, rows - 1), min_size=1, max_size=80)))
