@@ -51,7 +51,7 @@ TOLD = ("kind", "vectors", "seconds", "bytes", "width", "local_dimension")
 """What a row takes from its cell as it stands."""
 RATES = ("", 0)
 """The cell in which the machine's rates are measured."""
-VERSION = 6
+VERSION = 7
 """Raised when the meaning of a cell changes, so that older cells are not reused."""
 
 
