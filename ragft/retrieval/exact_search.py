@@ -124,7 +124,7 @@ def _pair_products(
     ----------
     asked : tensor of float32, shape (q, d)
     owners, rows : ndarrays of int64, shape (pairs,)
-        The query and the row of each pair, ascending.
+        The query and the row of each pair; the queries ascending.
     held : sequence of tensors of float32 or float16
         Their rows follow each other. Of float32 none is copied.
     """

@@ -102,9 +102,9 @@ class Looks:
         By kernels that few use yet: whether they are right is seen here, and costs nothing.
         """
         told = self.levels[owners, rows] * self.steps[owners]
-        wrong = np.abs(np.maximum(products, 0) - told) > self.offs[owners]
-        known = np.bincount(owners, minlength=len(self.levels)) > 0
-        return known & (np.bincount(owners, wrong, minlength=len(self.levels)) == 0)
+        right = np.abs(np.maximum(products, 0) - told) <= self.offs[owners]
+        known = np.bincount(owners, minlength=len(self.levels))
+        return (known > 0) & (np.bincount(owners, right, minlength=len(self.levels)) == known)
 
 
 class Codes:
@@ -126,13 +126,13 @@ class Codes:
 
         Codes of arrays that are not among these are forgotten.
         """
-        known = {id(array): coded for array, coded in self._known}
+        known = {id(array): codes for array, codes in self._known}
         found = [
-            (array, known.get(id(array)) or coded(vectors))
+            known[id(array)] if id(array) in known else coded(vectors)
             for array, vectors in zip(arrays, held, strict=True)
         ]
-        self._known = found
-        return [coded for _, coded in found]
+        self._known = list(zip(arrays, found, strict=True))
+        return found
 
 
 def pays(queries: int, vectors: int, k: int) -> bool:
@@ -193,7 +193,7 @@ def _lengths(vectors: Any) -> Any:
 
 
 def looks(asked: Any, held: Sequence[Coded]) -> Iterator[Looks]:
-    """Yield looks for many queries at a time, which hold until the next are taken.
+    """Yield looks for many queries at a time.
 
     Parameters
     ----------
@@ -201,33 +201,28 @@ def looks(asked: Any, held: Sequence[Coded]) -> Iterator[Looks]:
     held : sequence of Coded
         Their rows follow each other.
     """
-    import torch
-
-    count = sum(map(len, held))
-    together = min(len(asked), max(_TOGETHER, _ROOM // max(1, count)))
-    # Memory asked for anew is as slow to write as all of this is to compute.
-    room = torch.empty(together, count, dtype=torch.uint8)
-    for some in asked.split(max(1, together)):
-        yield _look(some, held, room[: len(some)])
+    together = max(_TOGETHER, _ROOM // max(1, sum(map(len, held))))
+    for some in asked.split(together):
+        yield _look(some, held)
 
 
-def _look(asked: Any, held: Sequence[Coded], levels: Any) -> Looks:
-    """Fill in the levels, (q, n).
+def _look(asked: Any, held: Sequence[Coded]) -> Looks:
+    """Return the levels of all products, (q, n), what they are worth and how far off.
 
     With x = x' + e and q = q' + f, where x' and q' are what the codes stand for, the product q·x
     differs from q'·x' by q'·e + f·x, which by the inequality of Cauchy and Schwarz is no longer
     than |q'||e| + |f||x|. By the same inequality no product is above the highest level.
     """
+    import torch
+
     codes, steps, stood_for = _rounded(asked)
     off = max(part.off for part in held)
     longest = max(part.longest for part in held)
     # The kernel has one scale for all queries, each of which it takes in steps of its own.
     worth = max(float(_lengths(codes).max()) * (longest + off) / _LEVELS, 2.0**-100)
-    raised, begin = (codes + 128).to(levels.dtype), 0
-    for part in (part for part in held if len(part)):
-        end = begin + len(part)
-        levels[:, begin:end] = _levels(raised, part, worth)
-        begin = end
+    raised = (codes + 128).to(torch.uint8)
+    parts = [_levels(raised, part, worth) for part in held if len(part)]
+    levels = parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
     # Sums of float32 are rounded too, here and where the candidates are compared.
     rounding = (asked.shape[1] + 8) * 2.0**-23 * longest * _lengths(asked) + 2.0**-126
     left = _lengths(stood_for) * off + _lengths(asked - stood_for) * longest

@@ -99,6 +99,8 @@ def test_products_that_no_level_allows_are_told_by_query():
     assert looks.allow(owners, rows, np.array([4.7, -3, 4.0, 1.0])).tolist() == [True, True, False]
     assert looks.allow(owners, rows, np.array([4.9, 0, 4.0, 1.0])).tolist() == [False, True, False]
     assert looks.allow(owners, rows, np.array([4.5, 0.4, 4, 1])).tolist() == [False, True, False]
+    lost = np.array([4.5, 0, np.nan, 1])
+    assert looks.allow(owners, rows, lost).tolist() == [True, False, False]
 
 
 def test_a_look_that_torch_has_no_kernel_for_is_none(monkeypatch):
