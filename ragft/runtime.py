@@ -128,8 +128,7 @@ def multiplies_int8() -> bool:
     """Tell whether the processor multiplies matrices of 8 bits a number, with sums of 32 bits."""
     import torch
 
-    told = getattr(torch.cpu, "_is_vnni_supported", lambda: False)
-    return hasattr(torch, "_int_mm") and told()
+    return getattr(torch.cpu, "_is_vnni_supported", lambda: False)()
 
 
 def can_compile() -> bool:

@@ -139,6 +139,7 @@ def _pair_products(
         if part.dtype != torch.float32:
             part, columns = part[columns].float(), np.arange(len(columns))
         ends = np.searchsorted(owners[here], np.arange(len(asked) + 1))
+        # What is kept at a pair is its place among all.
         table = csr_array((here, columns, ends), shape=(len(asked), len(part)))
         one, other = asked, part
         if len(columns) > len(part):  # by rows, so that each is read once and in their order

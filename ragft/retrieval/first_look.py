@@ -38,15 +38,13 @@ class Coded:
     """Codes of one array of vectors: each number is a whole multiple of its vector's step."""
 
     packed: Any
-    """Tensor of the codes, n times d, laid out as the processor multiplies them."""
+    """Tensor of the codes, shape (d, n), laid out as the processor multiplies them."""
     steps: Any
     """Tensor of float32, shape (n,)."""
     off: float
     """Length of the largest difference between a vector and what its codes stand for."""
     longest: float
     """Length of the longest vector."""
-    dimension: int
-    """d."""
 
     def __len__(self) -> int:
         return len(self.steps)
@@ -54,7 +52,7 @@ class Coded:
     @property
     def bytes(self) -> int:
         """Memory of the codes and steps."""
-        return code_bytes(len(self), self.dimension)
+        return code_bytes(len(self), len(self.packed))
 
 
 @dataclass(frozen=True)
@@ -174,7 +172,7 @@ def coded(vectors: Any) -> Coded:
         off = max(off, float(_lengths(slab - stood_for).max()))
         longest = max(longest, float(_lengths(slab).max()))
     packed = torch.ops.onednn.qlinear_prepack(codes, [_TOGETHER, codes.shape[1]])
-    return Coded(packed, steps, off, longest, codes.shape[1])
+    return Coded(packed, steps, off, longest)
 
 
 def _rounded(vectors: Any) -> tuple[Any, Any, Any]:

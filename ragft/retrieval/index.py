@@ -73,7 +73,7 @@ class HybridIndex(Searching):
     dtype : {'float32', 'float16'}
         What vectors are kept in. 'float16' takes half the memory and half the disk; scores then
         differ in about the fourth digit. Approximate kinds keep a copy of the same dtype; of
-        fewer than `ann.CODED_FROM` vectors, one of float32.
+        fewer than `faiss_index.CODED_FROM` vectors, one of float32.
 
     Attributes
     ----------
