@@ -133,10 +133,12 @@ def _pair_products(
 
     _hush()
     found, begin = np.empty(len(rows), np.float32), 0
-    for part in held:
+    for part in (piece for whole in held for piece in _pieces(whole)):
         here = np.flatnonzero((rows >= begin) & (rows < begin + len(part)))
         columns, begin = rows[here] - begin, begin + len(part)
-        if part.dtype != torch.float32:
+        if part.dtype != torch.float32 and len(columns) > len(part):
+            part = part.float()
+        elif part.dtype != torch.float32:
             part, columns = part[columns].float(), np.arange(len(columns))
         ends = np.searchsorted(owners[here], np.arange(len(asked) + 1))
         # What is kept at a pair is its place among all.
@@ -172,12 +174,14 @@ def _as_floats(numbers: np.ndarray) -> np.ndarray:
 
 def _in_float32(held: Any) -> Iterator[Any]:
     """Yield vectors as tensors of float32 that follow each other: all, or some that are made so."""
+    yield from (some.float() for some in _pieces(held))
+
+
+def _pieces(held: Any) -> Sequence[Any]:
+    """Return a tensor of float32 as it is, one of float16 in pieces that may be made float32."""
     import torch
 
-    if held.dtype == torch.float32:
-        yield held
-    else:
-        yield from (some.float() for some in held.split(_CONVERTED))
+    return [held] if held.dtype == torch.float32 else held.split(_CONVERTED)
 
 
 def rows_of(blocks: Sequence[np.ndarray], rows: np.ndarray, dtype: str = "float32") -> np.ndarray:
