@@ -23,20 +23,20 @@ class Training:
     method: str = "lora"
     rank: int = 32
     alpha: int = 64
-    epochs: int = 12
+    epochs: int = 8
     min_steps: int = 1
-    learning_rate: float = 4e-3
+    learning_rate: float = 2e-3
     batch_tokens: int = 1024
     seed: int = 0
 
     def continued(self) -> Training:
         """Return the settings for training on from a finished adapter: longer and gentler.
 
-        At the rate of the start a few changed facts erase the others. Of rates between 1/27 and
-        1/2 of it with 5, 10 or 20 passes this kept most of what was known while it still took
+        At the rate of the start a few changed facts erase the others. Of rates between 1/13 and
+        the whole of it with 5, 10 or 20 passes this kept most of what was known while it still took
         the changes in, on a world that no experiment uses.
         """
-        return replace(self, epochs=20, min_steps=1, learning_rate=self.learning_rate / 16)
+        return replace(self, epochs=20, min_steps=1, learning_rate=self.learning_rate / 8)
 
 
 def training_of(sizes: Profile) -> Training:

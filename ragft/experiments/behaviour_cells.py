@@ -43,7 +43,7 @@ SHOTS = {"taxonomy": 16}
 """Demonstrations of a behaviour, where it takes more than the profile's."""
 STEPS = 60
 """Of a behaviour's training at least, whatever the number of pairs."""
-READING, FILING = (2, 4), (10, 2)
+READING, FILING = (2, 2), (10, 1)
 """Passes over the pairs, and what the profile's rate for facts is divided by: of behaviours that
 read passages, which the embedded model forgets at the whole rate, and of the taxonomy, which
 reads none and has more to learn."""

@@ -44,12 +44,12 @@ class Method(NamedTuple):
 
 
 METHODS: dict[str, Method] = {
-    "full": Method("full", 32, 1 / 80),
-    "lora": Method("lora", 32, 1 / 16),
-    "lora_4": Method("lora", 4, 1 / 4),
-    "qlora": Method("qlora", 32, 1 / 16),
-    "prefix": Method("prefix", 32, 30.0),
-    "prompt": Method("prompt", 32, 30.0),
+    "full": Method("full", 32, 1 / 40),
+    "lora": Method("lora", 32, 1 / 8),
+    "lora_4": Method("lora", 4, 1 / 2),
+    "qlora": Method("qlora", 32, 1 / 8),
+    "prefix": Method("prefix", 32, 60.0),
+    "prompt": Method("prompt", 32, 60.0),
 }
 """All methods, in the order of tables and figures.
 

@@ -40,9 +40,9 @@ PROBE, UNKNOWN, POPULARITY = "probe", "unknown", "popularity"
 """Parts: what is known at all; training on a share of unknown facts; arms by popularity."""
 BEFORE, EARLY, LATE, WHOLE = "before", "early", "late", "whole"
 """How long is trained: not at all, gently for few or many passes, or as the profile says."""
-PASSES = {EARLY: 0.4, LATE: 2.0}
+PASSES = {EARLY: 0.5, LATE: 2.5}
 """Passes of gentle training, over those of the profile."""
-GENTLER = 16
+GENTLER = 8
 """What the profile's rate is divided by where what was known before is to last, as in
 `Training.continued`: at the whole rate all of it is gone, whatever is taught."""
 CONTROL, KNOWN, NEW = "control", "trained known", "trained unknown"

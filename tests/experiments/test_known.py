@@ -178,12 +178,12 @@ def test_a_key_holds_what_the_answers_depend_on_and_nothing_else(tmp_path):
 
 
 def test_gentle_training_is_told_by_the_profile(tmp_path):
-    one = work(tmp_path, epochs=10)
+    one = work(tmp_path, epochs=8)
     whole = one.grid.training(3)
     early, late = (one.training(length, 3) for length in (EARLY, LATE))
     assert (early.epochs, late.epochs, early.min_steps, late.min_steps) == (4, 20, 1, 1)
     assert late == replace(whole.continued(), seed=3)  # of ten passes
-    assert early.learning_rate == late.learning_rate == whole.learning_rate / 16
+    assert early.learning_rate == late.learning_rate == whole.learning_rate / 8
     assert work(tmp_path, epochs=1).training(EARLY, 0).epochs == 1
 
 
