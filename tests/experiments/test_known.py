@@ -182,7 +182,7 @@ def test_gentle_training_is_told_by_the_profile(tmp_path):
     whole = one.grid.training(3)
     early, late = (one.training(length, 3) for length in (EARLY, LATE))
     assert (early.epochs, late.epochs, early.min_steps, late.min_steps) == (4, 20, 1, 1)
-    assert late == replace(whole.continued(), seed=3)  # of ten passes
+    assert late == replace(whole.continued(), seed=3)  # of eight passes
     assert early.learning_rate == late.learning_rate == whole.learning_rate / 8
     assert work(tmp_path, epochs=1).training(EARLY, 0).epochs == 1
 
