@@ -137,7 +137,7 @@ class _Worker:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
-                env=os.environ | environment(threads),
+                env=environment(threads),
                 start_new_session=True,  # Ctrl-C is the driver's matter
             )
         with suppress(BrokenPipeError):  # it died at once: its end is noticed by `read`

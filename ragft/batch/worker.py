@@ -32,6 +32,13 @@ THREADS = (
     "RAYON_NUM_THREADS",
 )
 """Environment variables for the number of threads; a kernel inherits them from its worker."""
+KEPT_MEMORY = {
+    "MALLOC_MMAP_THRESHOLD_": str(32 * 2**20),
+    "MALLOC_TRIM_THRESHOLD_": str(256 * 2**20),
+}
+"""Lets glibc keep the memory of freed tensors: else training asks the system for much of it anew,
+page by page, at every step. The second alone makes that far worse: it switches off what glibc
+learns by itself. Other C libraries know neither."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +61,12 @@ class Job:
 
 
 def environment(threads: int | None) -> dict[str, str]:
-    """Return the variables that give a process and its kernel so many threads; {} for None."""
-    return {} if threads is None else dict.fromkeys(THREADS, str(threads))
+    """Return the variables of a worker and its kernel: so many threads, or as it is for None.
+
+    How memory is kept is left as it is where the variables of this process say it already.
+    """
+    told = {} if threads is None else dict.fromkeys(THREADS, str(threads))
+    return KEPT_MEMORY | os.environ | told
 
 
 def work(job: Job, tell: Tell) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from ragft.batch import run_grid
 from ragft.batch.pool import LocalWorkers, share
-from ragft.batch.worker import Job, environment
+from ragft.batch.worker import KEPT_MEMORY, Job, environment
 from ragft.types import RagftError
 
 pytestmark = pytest.mark.usefixtures("still_library")
@@ -50,9 +50,15 @@ def test_the_cores_are_shared_out(monkeypatch):
         share(0, 1)
 
 
-def test_threads_of_a_worker():
-    assert environment(None) == {}
+def test_variables_of_a_worker(monkeypatch):
+    for name in KEPT_MEMORY:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    assert environment(None) == os.environ | KEPT_MEMORY
     assert environment(3)["OMP_NUM_THREADS"] == "3" == environment(3)["MKL_NUM_THREADS"]
+    name = next(iter(KEPT_MEMORY))
+    monkeypatch.setenv(name, "5")
+    assert environment(3)[name] == "5"
 
 
 def test_a_killed_worker_or_kernel_costs_its_run_an_attempt_and_nothing_more(
