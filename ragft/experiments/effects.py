@@ -10,7 +10,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ragft.evaluation.statistics import Difference, Interval, paired_difference, seed_interval
+from ragft.evaluation.strata import standing_for
 from ragft.experiments.evaluate import score_matrix
 from ragft.profiles import Profile
 
@@ -52,11 +55,17 @@ def summary(
 
 
 def difference(
-    one: pd.DataFrame, two: pd.DataFrame, score: str, sizes: Profile
+    one: pd.DataFrame,
+    two: pd.DataFrame,
+    score: str,
+    sizes: Profile,
+    population: Mapping[str, int] | None = None,
 ) -> Difference | None:
     """Return one − two over the questions that both have; None where there are none.
 
-    A side with a single run stands against every seed of the other.
+    A side with a single run stands against every seed of the other. With a `population`, the
+    sizes of the groups (a column) in the whole collection, it is the difference over all of that:
+    see `evaluation.strata`.
 
     Raises
     ------
@@ -70,6 +79,10 @@ def difference(
     left, clusters = score_matrix(one, score)
     right, _ = score_matrix(two, score)
     left, right = (x[0] if len(x) == 1 else x for x in (left, right))
+    if population:
+        group = one.drop_duplicates("question_id").set_index("question_id")["group"].sort_index()
+        left = standing_for(np.atleast_2d(left - right), group.tolist(), population)
+        right = np.zeros_like(left)
     found = paired_difference(left, right, clusters, sizes.level, sizes.n_boot)
     return found if found.n else None
 
@@ -96,8 +109,6 @@ def drawn_half(clusters: Iterable[str]) -> set[str]:
     The best of many ways on the questions it was picked by is partly luck, so it is measured on the
     others.
     """
-    import numpy as np
-
     several = sorted(set(clusters))
     drawn = np.random.default_rng(0).permutation(len(several))
     return {several[i] for i in drawn[: len(several) // 2]}

@@ -7,6 +7,7 @@ answers are summed up, and the numbers that the ledger reads are made in `freshn
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -66,6 +67,8 @@ REPLICATED: tuple[Line, ...] = tuple(
 )
 """Lines that tell whether another world leads to the same: all but those that train again and
 again, which take three quarters of the time."""
+VERSION = 2
+"""Raised when the meaning of a number changes, so that older records are not reused."""
 
 
 class Freshness(Finished):
@@ -147,19 +150,18 @@ def freshness(
         sum_up,
         records=work.records,
         sizes=sizes,
-        settings={"summary": {"n_boot": sizes.n_boot, "level": sizes.level}, "timed": timed},
+        settings={"summary": {"n_boot": sizes.n_boot, "level": sizes.level}, "timed": timed,
+                  "version": VERSION},
         parameters={
             "timeline": timeline.name,
             "days": [day.isoformat() for day in timeline.days],
             "lines": [list(line) for line in lines],
-            "facts": {
-                group: sum(g == group for g in timeline.groups.values())
-                for group in dict.fromkeys(timeline.groups.values())
-            },
+            "facts": dict(Counter(timeline.groups.values())),
+            "population": dict(timeline.population),
         },
         hashes={"corpus": timeline.corpus.content_hash, "model": work.grid.model_hash},
         progress=progress,
-    )
+    )  # fmt: skip
 
 
 def made_at_each_release(

@@ -60,6 +60,18 @@ class Scored:
         """Return one − two over the questions that both have; None where there are none."""
         return effects.difference(one, two, score, self.sizes)
 
+    def of_collection(
+        self, one: pd.DataFrame, two: pd.DataFrame, score: str = "accuracy"
+    ) -> Difference | None:
+        """Return one − two over the whole collection, each group by its size there.
+
+        None where a group has not been asked about: the questions say nothing of it.
+        """
+        population = self.timeline.population
+        if set(population) - set(one["group"]):
+            return None
+        return effects.difference(one, two, score, self.sizes, population)
+
     def mean(self, part: pd.DataFrame, score: str) -> Interval | None:
         """Return a mean over questions and seeds; None where there are no rows."""
         return effects.mean(part, score, self.sizes)
@@ -92,7 +104,11 @@ def quantities(rows: pd.DataFrame, timeline: Timeline, sizes: Profile) -> dict[s
 
 
 def precision_drop_60_days(scored: Scored) -> Difference | None:
-    """F1: precision@1 of an index left alone, the first measured day from 60 on minus day 0."""
+    """F1: precision@1 of an index left alone, the first measured day from 60 on minus day 0.
+
+    Over the whole collection, like F4: how much of it changes is its own matter, not that of who
+    chose the questions.
+    """
     return _aged(scored, "rag", "never", SIXTY, "precision")
 
 
@@ -105,7 +121,7 @@ def _aged(scored: Scored, arm: str, policy: str, span: timedelta, score: str) ->
     day = scored.after(span)
     if day is None:
         return None
-    return scored.difference(
+    return scored.of_collection(
         scored.part(arm, policy, day), scored.part(arm, policy, scored.timeline.start), score
     )
 

@@ -7,8 +7,9 @@ is one loop over days. How arms are kept up to date is decided in `upkeep`.
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from functools import cache
 from itertools import pairwise
@@ -48,6 +49,8 @@ class Timeline:
     retraining: str = "monthly"
     retraining_days: tuple[date, ...] = ()
     """Days on which an adapter that is kept up is trained again, day 0 left out."""
+    population: Mapping[str, int] = field(default_factory=dict)
+    """Facts of day 0 by group in the whole collection; empty where the asked were drawn evenly."""
 
     def __post_init__(self) -> None:
         if not self.days:
@@ -227,6 +230,7 @@ def package_timeline(
     if len(days) < 2:
         raise RagftError(f"packages:{spec}: one release only; freshness needs two or more")
     followed = followed_facts(corpus, days, facts, seed)
+    everything = followed_facts(corpus, days, len(corpus.facts), seed)
     held_out, *_ = packages.HELD_OUT_WORDINGS
 
     @cache
@@ -251,6 +255,7 @@ def package_timeline(
         days[1:],
         "each release",
         days[1:],
+        Counter(g for g in everything.values() if g != "new"),
     )
 
 

@@ -1,5 +1,7 @@
 """Conservation: what must hold of any model, here of the one that ships, on a small world."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -158,6 +160,37 @@ def test_effects_that_the_lines_do_not_allow_are_left_out(result):
     assert "precision_drop_60_days" in found and found["precision_drop_60_days"]["mean"] < 0
     assert "stale_after_90_days" not in found, "the timeline is 60 days long"
     assert "continued_minus_scratch" not in found, "nothing was trained from scratch"
+
+
+def test_what_an_index_loses_is_told_of_the_whole_collection(line):
+    """Asked: 8 facts that change, of 10 in the collection, and 2 of 90 that do not."""
+
+    def day(on, right):
+        return pd.DataFrame(
+            {
+                "arm": "rag",
+                "condition": "never",
+                "day": on.isoformat(),
+                "seed": 0,
+                "question_id": [f"q{n}" for n in range(10)],
+                "cluster": [f"q{n}" for n in range(10)],
+                "group": ["changing"] * 8 + ["unchanging"] * 2,
+                "precision": right,
+            }
+        )
+
+    frame = pd.concat([day(line.start, [1.0] * 10), day(line.days[-1], [0.0] * 8 + [1.0] * 2)])
+    sizes = {"changing": 10, "unchanging": 90}
+
+    def drop(population):
+        over = replace(line, population=population)
+        return freshness_effects.precision_drop_60_days(
+            freshness_effects.Scored(frame, over, SIZES)
+        )
+
+    assert drop({}).mean == pytest.approx(-0.8)
+    assert drop(sizes).mean == pytest.approx(-0.1) and drop(sizes).n == 10
+    assert drop({**sizes, "withdrawn": 5}) is None, "nobody asked about them"
 
 
 def test_the_crossing_is_where_the_two_arms_are_level(line):

@@ -155,6 +155,8 @@ def test_a_package_timeline_asks_what_ended_as_well(history, monkeypatch):
     assert not ended.answers_on(DAYS[2]) and ended.former_answers(DAYS[2]) == ("'x'",)
     assert line.moved(DAYS[0], DAYS[2]) == {"veld.fit:a", "veld.fit:c"}
     assert line.retraining == "each release" and line.retraining_days == DAYS[1:]
+    every = {"changing": 1, "unchanging": 1, "withdrawn": 1}
+    assert line.population == every == module.package_timeline("veld", 1).population
     with pytest.raises(RagftError, match="one release only"):
         module.package_timeline("veld", 9, first=2)
     assert module.package_timeline("veld", 9, first=1).start == date(2021, 1, 1)
