@@ -92,7 +92,7 @@ def quantities(rows: pd.DataFrame, timeline: Timeline, sizes: Profile) -> dict[s
     -------
     dict
         Name to mean, low, high, n, seeds, method and `unit` ('share' for shares and for
-        differences of shares), and `days`, the days that were compared.
+        differences of shares).
     """
     scored = Scored(rows, timeline, sizes)
     found: dict[str, Any] = {}
