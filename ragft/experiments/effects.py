@@ -80,8 +80,8 @@ def difference(
     right, _ = score_matrix(two, score)
     left, right = (x[0] if len(x) == 1 else x for x in (left, right))
     if population:
-        group = one.drop_duplicates("question_id").set_index("question_id")["group"].sort_index()
-        left = standing_for(np.atleast_2d(left - right), group.tolist(), population)
+        _, groups = score_matrix(one.assign(cluster=one["group"]), score)
+        left = standing_for(np.atleast_2d(left - right), groups, population)
         right = np.zeros_like(left)
     found = paired_difference(left, right, clusters, sizes.level, sizes.n_boot)
     return found if found.n else None

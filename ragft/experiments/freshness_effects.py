@@ -60,9 +60,7 @@ class Scored:
         """Return one − two over the questions that both have; None where there are none."""
         return effects.difference(one, two, score, self.sizes)
 
-    def of_collection(
-        self, one: pd.DataFrame, two: pd.DataFrame, score: str = "accuracy"
-    ) -> Difference | None:
+    def of_collection(self, one: pd.DataFrame, two: pd.DataFrame, score: str) -> Difference | None:
         """Return one − two over the whole collection, each group by its size there.
 
         None where a group has not been asked about: the questions say nothing of it.

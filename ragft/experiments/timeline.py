@@ -229,8 +229,8 @@ def package_timeline(
     days = release_days(corpus)[first:]
     if len(days) < 2:
         raise RagftError(f"packages:{spec}: one release only; freshness needs two or more")
-    followed = followed_facts(corpus, days, facts, seed)
-    everything = followed_facts(corpus, days, len(corpus.facts), seed)
+    groups = fact_groups(corpus, days)
+    followed = followed_facts(groups, facts, seed)
     held_out, *_ = packages.HELD_OUT_WORDINGS
 
     @cache
@@ -255,7 +255,7 @@ def package_timeline(
         days[1:],
         "each release",
         days[1:],
-        Counter(g for g in everything.values() if g != "new"),
+        Counter(group for group in groups.values() if group != "new"),
     )
 
 
@@ -264,16 +264,14 @@ def release_days(corpus: Corpus) -> tuple[date, ...]:
     return tuple(sorted({d.valid_from for d in corpus.documents} - {None}))
 
 
-def followed_facts(
-    corpus: Corpus, days: Sequence[date], count: int, seed: int = 0
-) -> dict[str, str]:
-    """Choose the facts of a package to follow from the first of some days on.
+def fact_groups(corpus: Corpus, days: Sequence[date]) -> dict[str, str]:
+    """Tell what becomes of every fact of a package over some days.
 
     Returns
     -------
     dict of str to str
-        Key of the fact ('qualified name:parameter') and its group: at most `count` that hold on
-        the first day, those that change or end before all others, and `count // 5` new ones.
+        Key of the fact ('qualified name:parameter') and its group: of those that hold on the first
+        day 'changing', 'unchanging' or 'withdrawn' by the last, and 'new' of those since then.
     """
     values = {day: packages.values_on(corpus, day) for day in days}
     start, end = values[days[0]], values[days[-1]]
@@ -284,12 +282,23 @@ def followed_facts(
         seen = [now[key] for now in values.values() if key in now]
         return "changing" if any(not same_value(v, seen[0]) for v in seen) else "unchanging"
 
-    draw = random.Random(f"followed-{seed}")
-    groups = {key: group(key) for key in sorted(start)}
-    keys = list(groups)
-    draw.shuffle(keys)
-    rank = {"changing": 0, "unchanging": 1, "withdrawn": 1}
-    keys.sort(key=lambda key: rank[groups[key]])
     fresh = sorted(set(end) - set(start))
+    return {key: group(key) for key in sorted(start)} | dict.fromkeys(fresh, "new")
+
+
+def followed_facts(groups: Mapping[str, str], count: int, seed: int = 0) -> dict[str, str]:
+    """Choose the facts of a package to follow, of all that `fact_groups` tells.
+
+    Returns
+    -------
+    dict of str to str
+        At most `count` that hold on the first day, those that change before all others, and
+        `count // 5` new ones, with their groups.
+    """
+    draw = random.Random(f"followed-{seed}")
+    keys = [key for key, group in groups.items() if group != "new"]
+    draw.shuffle(keys)
+    keys.sort(key=lambda key: groups[key] != "changing")
+    fresh = [key for key, group in groups.items() if group == "new"]
     draw.shuffle(fresh)
-    return {key: groups[key] for key in keys[:count]} | dict.fromkeys(fresh[: count // 5], "new")
+    return {key: groups[key] for key in keys[:count] + fresh[: count // 5]}

@@ -8,6 +8,7 @@ from ragft.corpora.signatures import Entry
 from ragft.corpora.world import World
 from ragft.experiments.timeline import (
     Timeline,
+    fact_groups,
     followed_facts,
     known_on,
     release_days,
@@ -136,8 +137,9 @@ def test_a_timeline_without_questions_is_refused(timeline):
 def test_facts_of_a_package_are_followed_changes_first(history):
     days = release_days(history)
     assert days == DAYS
-    assert followed_facts(history, days, 1) == {"veld.fit:a": "changing"}
-    every = followed_facts(history, days, 9)
+    groups = fact_groups(history, days)
+    assert followed_facts(groups, 1) == {"veld.fit:a": "changing"}
+    every = followed_facts(groups, 9)
     assert every == {
         "veld.fit:a": "changing",
         "veld.fit:b": "unchanging",
