@@ -7,13 +7,13 @@ side in `quantiles`.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Sequence
 
 import numpy as np
 
 from ragft.evaluation.quantiles import FEW, check_share, redrawn, weighted_quantile
 from ragft.evaluation.resampling import cluster_codes
-from ragft.evaluation.statistics import Interval
+from ragft.evaluation.statistics import Interval, mean_over_questions, paired_difference
 from ragft.types import RagftError
 
 Statistic = Callable[[np.ndarray, np.ndarray], float]
@@ -44,6 +44,58 @@ def mean_ratio(
         is 0; its limits also with fewer than `quantiles.FEW` clusters.
     """
     return _ratio(a, b, clusters, lambda values, weights: values @ weights, **options)
+
+
+def seed_ratio(
+    a: Sequence,
+    b: Sequence,
+    clusters: Iterable[Hashable] | None = None,
+    level: float = 0.95,
+    n_boot: int = 2000,
+    seed: int = 0,
+) -> Interval:
+    """Return mean(a) / mean(b) over questions and training seeds, with both sources of error.
+
+    The ratio R is linear in its sides to first order: mean(a) / mean(b) - R is the mean of
+    (a - R b) / mean(b), so its interval is that of this paired difference.
+
+    Parameters
+    ----------
+    a, b : array_like
+        Shape (questions,) or (seeds, questions), as for `paired_difference`; not below 0.
+    clusters, level, n_boot, seed
+        As for `paired_difference`.
+
+    Returns
+    -------
+    Interval
+        NaN without questions or where b is 0. Where b is 1 throughout and a a share, that of the
+        share.
+
+    Raises
+    ------
+    RagftError
+        If shapes do not fit.
+
+    Source: the linearised ratio, Saerndal, Swensson and Wretman (1992), Model Assisted Survey
+    Sampling, section 5.6.
+
+    Examples
+    --------
+    >>> seed_ratio([[2.0, 4.0], [4.0, 6.0]], [1.0, 3.0]).mean
+    2.0
+    """
+    a, b = (np.asarray(values, float) for values in (a, b))
+    gap = paired_difference(a, b, clusters, level, n_boot, seed)
+    counted = np.where(np.isnan(a - b), math.nan, 1.0)
+    sides = (np.atleast_2d(x * counted) for x in (a, b))
+    above, below = (float(mean_over_questions(x)[0]) if gap.n else math.nan for x in sides)
+    if not below > 0:
+        return Interval(math.nan, math.nan, math.nan, gap.n, "undefined", gap.seeds)
+    ratio = above / below
+    found = paired_difference(a / below, ratio * b / below, clusters, level, n_boot, seed)
+    fields = {**vars(found), "mean": ratio, "low": ratio + found.low, "high": ratio + found.high}
+    return Interval(**{name: value for name, value in fields.items() if name != "p"})
 
 
 def ratio_of_rates(a: Interval, b: Interval) -> Interval:

@@ -229,7 +229,7 @@ def paired_difference(
     gap = np.atleast_2d(a - b)
     found = estimate(gap[..., None], clusters)
     if _in_unit(a) and _in_unit(b) and found.sums.n[0]:
-        ahead, behind = (_mean_over_questions(np.maximum(sign * gap, 0)) for sign in (1, -1))
+        ahead, behind = (mean_over_questions(np.maximum(sign * gap, 0)) for sign in (1, -1))
         alone = clusters is None and found.seeds == 1
         limits = difference_limits(found, ahead, behind, level, n_boot, seed, alone)
     else:
@@ -361,7 +361,7 @@ def _in_unit(scores: np.ndarray) -> bool:
     return bool(np.all(np.isnan(scores) | ((scores >= 0) & (scores <= 1))))
 
 
-def _mean_over_questions(scores: np.ndarray) -> np.ndarray:
+def mean_over_questions(scores: np.ndarray) -> np.ndarray:
     """Average (seeds, questions) within questions, then over those that have a value; (1,)."""
     kept = ~np.isnan(scores)
     counts = kept.sum(axis=0)

@@ -6,6 +6,7 @@ the best of many on the same questions is partly luck.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +16,7 @@ from ragft.chunking import chunk
 from ragft.experiments import effects
 from ragft.experiments.cells import Finished, run_cells
 from ragft.experiments.embedder import embedder_of
-from ragft.experiments.retrieval_effects import Scored
+from ragft.experiments.retrieval_effects import ROOM, Scored
 from ragft.experiments.retrieval_sets import MEASURES, Remembering, Searched, search_rows
 from ragft.profiles import Profile, profile
 from ragft.records import Records, content_key
@@ -105,7 +106,7 @@ def retrieval_chunking(
         lambda frames, notes: _summed_up(frames, notes, sizes),
         records=records,
         sizes=sizes,
-        settings={"n_boot": sizes.n_boot, "level": sizes.level, "version": VERSION},
+        settings={"n_boot": sizes.n_boot, "level": sizes.level, "room": ROOM, "version": VERSION},
         parameters={"corpus": ", ".join(names), "cuts": list(cuts), "retriever": sizes.retriever},
         hashes={one.name: one.content_hash for one in sets} | {"embedder": work.model_hash},
         progress=progress,
@@ -173,7 +174,10 @@ def _picked(rows: pd.DataFrame) -> tuple[dict[str, str], pd.DataFrame, pd.DataFr
 
 
 def _quantities(best: pd.DataFrame, worst: pd.DataFrame, sizes: Profile) -> dict[str, Any]:
-    """R3: recall@10 of the best chunking minus that of the worst, on questions not picked by."""
+    """R3: recall@10 of the best chunking minus that of the worst, on questions not picked by.
+
+    Over all sets it is of those with `ROOM` above the worst.
+    """
     found: dict[str, Any] = {}
     both = [
         rows.assign(**{k: rows["set"] + "/" + rows[k] for k in ("question_id", "cluster")})
@@ -181,9 +185,9 @@ def _quantities(best: pd.DataFrame, worst: pd.DataFrame, sizes: Profile) -> dict
     ]
     for name in ("", *dict.fromkeys(best["set"])):
         parts = [rows if not name else rows[rows["set"] == name] for rows in both]
-        difference = Scored(parts[0], sizes).difference(*parts, "recall")
+        scored = Scored(parts[0], sizes, math.inf if name else ROOM)
+        difference, corpus = scored.difference(*parts, "recall")
         suffix = f"@{name}" if name else ""
         named = {f"recall_best_minus_worst_chunking{suffix}": difference}
-        corpus = name or ", ".join(dict.fromkeys(best["set"]))
         found |= effects.quantities(named, "points", corpus=corpus)
     return found

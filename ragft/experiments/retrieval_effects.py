@@ -6,13 +6,15 @@ experiment does not have is left out, never 0.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ragft.evaluation.ratios import mean_ratio
+from ragft.evaluation.ratios import seed_ratio
 from ragft.evaluation.statistics import Interval, mean_interval
 from ragft.experiments import effects
+from ragft.experiments.evaluate import score_matrix
 from ragft.experiments.retrieval_sets import MEASURES, OTHER
 from ragft.profiles import Profile
 from ragft.types import MARKS
@@ -22,7 +24,14 @@ if TYPE_CHECKING:
 
 SINGLE = ("bm25", "dense")
 """Stages that search in one way."""
+ROOM = 0.9
+"""Where what is compared with scores higher, on average over a set, the set is left out of what is
+told of all: nothing could find much more there, and no difference would be no evidence."""
 KEYS = ["set", "part", "stage"]
+
+
+Told = tuple[Interval | None, str]
+"""An effect, and the sets that it is of."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +40,8 @@ class Scored:
 
     rows: pd.DataFrame
     sizes: Profile
+    room: float = math.inf
+    """Sets on which what is compared with scores higher are left out."""
 
     def part(self, part: str, stage: str) -> pd.DataFrame | None:
         """Return the rows of a stage; None where it was not measured on every set there."""
@@ -54,13 +65,31 @@ class Scored:
         best = means[list(SINGLE)].idxmax(axis=1)
         return together[together["stage"] == together["set"].map(best)]
 
-    def difference(
-        self, one: pd.DataFrame | None, two: pd.DataFrame | None, score: str
-    ) -> Interval | None:
+    def difference(self, one: pd.DataFrame | None, two: pd.DataFrame | None, score: str) -> Told:
         """Return one − two, paired by question; None where either is missing."""
+        one, two = self._with_room(one, two, score)
         if one is None or two is None:
-            return None
-        return effects.difference(one, two, score, self.sizes)
+            return None, ""
+        return effects.difference(one, two, score, self.sizes), _sets(two)
+
+    def ratio(self, one: pd.DataFrame | None, two: pd.DataFrame | None, score: str) -> Told:
+        """Return the mean of one over that of two, which is a single run, paired by question."""
+        one, two = self._with_room(one, two, score)
+        if one is None or two is None:
+            return None, ""
+        (above, clusters), (below, _) = (score_matrix(rows, score) for rows in (one, two))
+        found = seed_ratio(above, below[0], clusters, self.sizes.level, self.sizes.n_boot)
+        return found, _sets(two)
+
+    def _with_room(
+        self, one: pd.DataFrame | None, two: pd.DataFrame | None, score: str
+    ) -> tuple[pd.DataFrame | None, pd.DataFrame | None]:
+        if one is None or two is None:
+            return None, None
+        means = two.groupby("set")[score].mean()
+        kept = set(means.index[means <= self.room])
+        one, two = (rows[rows["set"].isin(kept)] for rows in (one, two))
+        return (None, None) if two.empty else (one, two)
 
 
 def quantities(rows: pd.DataFrame, chosen_on: str, sizes: Profile) -> dict[str, Any]:
@@ -78,37 +107,27 @@ def quantities(rows: pd.DataFrame, chosen_on: str, sizes: Profile) -> dict[str, 
     -------
     dict
         Name to mean, low, high, n, method, `unit` and `corpus`. 'NAME@SET' is one set's own;
-        'NAME' is over the questions of all sets but `chosen_on`, one weight each.
+        'NAME' is over the questions of all sets with `ROOM` but `chosen_on`, one weight each.
     """
-    import pandas as pd
-
     # Questions of different sets may have one id, and clusters one name.
     rows = rows.assign(**{k: rows["set"] + "/" + rows[k] for k in ("question_id", "cluster")})
     found: dict[str, Any] = {}
-    others = rows[rows["set"] != chosen_on]
-    parts = [("", others), *((f"@{name}", part) for name, part in rows.groupby("set", sort=False))]
-    for suffix, part in parts:
-        assert isinstance(part, pd.DataFrame)
-        scored = Scored(part, sizes)
+    others = Scored(rows[rows["set"] != chosen_on], sizes, ROOM)
+    own = {f"@{name}": Scored(part, sizes) for name, part in rows.groupby("set", sort=False)}
+    for suffix, scored in {"": others, **own}.items():
         for unit, made in (("points", _differences(scored)), ("ratio", _ratios(scored))):
-            for name, one in made.items():
-                corpus = _sets(part, "held out" if _trained(name) else "whole")
+            for name, (one, corpus) in made.items():
                 found |= effects.quantities({f"{name}{suffix}": one}, unit, corpus=corpus)
     return found
 
 
-def _trained(quantity: str) -> bool:
-    """Tell whether a quantity is of something trained, and so of held-out halves."""
-    return "tuned" in quantity or "reranked" in quantity
+def _sets(rows: pd.DataFrame) -> str:
+    return ", ".join(dict.fromkeys(rows["set"]))
 
 
-def _sets(rows: pd.DataFrame, part: str) -> str:
-    return ", ".join(dict.fromkeys(rows.loc[rows["part"] == part, "set"]))
-
-
-def _differences(scored: Scored) -> dict[str, Interval | None]:
+def _differences(scored: Scored) -> dict[str, Told]:
     """Return the paired differences, on all documents and on held-out halves."""
-    found: dict[str, Interval | None] = {}
+    found: dict[str, Told] = {}
     for score in ("ndcg", "recall"):
         whole = {stage: scored.part("whole", stage) for stage in (*SINGLE, "hybrid")}
         for single in SINGLE:
@@ -134,17 +153,10 @@ def _differences(scored: Scored) -> dict[str, Interval | None]:
     return found
 
 
-def _ratios(scored: Scored) -> dict[str, Interval | None]:
+def _ratios(scored: Scored) -> dict[str, Told]:
     """R1: nDCG@10, tuned dense retriever over the generic one."""
     tuned, generic = (scored.part("held out", stage) for stage in ("dense, tuned", "dense"))
-    if tuned is None or generic is None:
-        return {}
-    keys = ["question_id", "cluster"]
-    both = [rows.groupby(keys, sort=False)["ndcg"].mean() for rows in (tuned, generic)]
-    two = both[1].reindex(both[0].index)
-    options = {"level": scored.sizes.level, "n_boot": scored.sizes.n_boot}
-    clusters = both[0].index.get_level_values("cluster")
-    return {"ndcg_tuned_over_generic": mean_ratio(both[0], two, clusters, **options)}
+    return {"ndcg_tuned_over_generic": scored.ratio(tuned, generic, "ndcg")}
 
 
 def summary_rows(

@@ -18,7 +18,7 @@ import numpy as np
 from ragft.chunking import chunk
 from ragft.experiments.cells import Finished, run_cells
 from ragft.experiments.embedder import embedder_of
-from ragft.experiments.retrieval_effects import quantities, summary_rows
+from ragft.experiments.retrieval_effects import ROOM, quantities, summary_rows
 from ragft.experiments.retrieval_sets import (
     Remembering,
     Searched,
@@ -162,7 +162,7 @@ def retrieval_quality(
         lambda frames, _: work.summed_up(frames, cells),
         records=records,
         sizes=sizes,
-        settings={"n_boot": sizes.n_boot, "level": sizes.level, "version": VERSION},
+        settings={"n_boot": sizes.n_boot, "level": sizes.level, "room": ROOM, "version": VERSION},
         parameters={"corpus": ", ".join(names), "choose_on": choose_on, "stages": list(stages),
                     "train_on": train_on, "training": asdict(work.training),
                     "chunking": work.chunking, "reranker": str(reranker or "trained here")},

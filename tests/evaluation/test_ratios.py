@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ragft.evaluation.ratios import mean_ratio, quantile_ratio, ratio_of_rates
+from ragft.evaluation.ratios import mean_ratio, quantile_ratio, ratio_of_rates, seed_ratio
 from ragft.evaluation.statistics import Interval
 from ragft.types import RagftError
 
@@ -104,3 +104,43 @@ def test_a_ratio_of_rates_lies_within_its_ends(a, b, around_a, around_b):
 def test_a_ratio_over_a_rate_that_may_be_nothing_is_undefined():
     found = ratio_of_rates(Interval(0.5, 0.4, 0.6, 9), Interval(0.1, 0.0, 0.3, 9))
     assert math.isnan(found.mean) and math.isnan(found.high) and found.method == "undefined"
+
+
+def test_a_ratio_with_seeds_by_hand():
+    a, b = [[2, 4, 9], [4, 6, math.nan]], [1, 3, math.nan]
+    found = seed_ratio(a, b)
+    assert (found.mean, found.n, found.missing, found.seeds) == (2, 2, 1, 2)
+    # A question whose run failed in one seed counts by the other.
+    assert seed_ratio([[2, math.nan], [4, 5]], [1, 1]).mean == pytest.approx((3 + 5) / 2)
+    for a, b in (([], []), ([1.0], [0.0]), ([math.nan], [1.0])):
+        assert math.isnan(seed_ratio(a, b).mean)
+    with pytest.raises(RagftError, match="do not pair up"):
+        seed_ratio([1, 2], [1])
+
+
+@given(TIMES, st.floats(0.1, 10))
+def test_a_constant_ratio_of_seeds_has_no_spread(times, factor):
+    times[0] = 200.0  # all alike they could be shares, whose interval has a width
+    found = seed_ratio([np.multiply(times, factor)] * 3, times, n_boot=50)
+    assert found.mean == pytest.approx(factor)
+    assert found.low == pytest.approx(factor) and found.high == pytest.approx(factor)
+
+
+def test_a_single_seed_has_nearly_the_interval_of_the_plain_ratio():
+    rng = np.random.default_rng(0)
+    b = rng.lognormal(size=400)
+    a = 1.3 * b * rng.lognormal(0, 0.2, 400)
+    one, other = seed_ratio(a, b), mean_ratio(a, b)
+    assert one.mean == pytest.approx(other.mean)
+    assert one.high - one.low == pytest.approx(other.high - other.low, rel=0.15)
+
+
+def test_intervals_with_seeds_cover_the_truth_as_often_as_they_say():
+    rng, hits = np.random.default_rng(0), 0
+    for _ in range(300):
+        questions = rng.uniform(0.2, 0.8, 60)
+        seeds = rng.normal(0, 0.1, 5)
+        a = questions * (1.2 + seeds[:, None]) + rng.normal(0, 0.05, (5, 60))
+        found = seed_ratio(a, questions, n_boot=300)
+        hits += found.low <= 1.2 <= found.high
+    assert 0.92 <= hits / 300 <= 0.99

@@ -153,9 +153,8 @@ def test_a_record_holds_every_set_and_stage_and_is_read_again(tmp_path):
 
 def test_the_set_that_was_chosen_on_is_left_out_of_the_headline(tmp_path):
     found = run(tmp_path).quantities
-    assert found["ndcg_hybrid_minus_bm25"]["corpus"] == "two"
-    assert found["ndcg_hybrid_minus_bm25"]["n"] == 8
     assert found["ndcg_hybrid_minus_bm25@one"]["n"] == 6
+    assert found["ndcg_hybrid_minus_bm25@two"]["n"] == 8
     assert "ndcg_tuned_minus_generic" not in found
     assert "recall_hybrid_reranked_minus_single" not in found
 
@@ -292,12 +291,31 @@ def test_the_single_one_is_the_better_on_each_set():
         bm25=[1, 0, 1, 0], dense=[0, 1, 0, 0.5], hybrid=[1, 1, 1, 1], hybrid_reranked=[1, 1, 1, 1]
     )
     found = retrieval_effects.quantities(rows, "nowhere", SIZES)
-    assert found["recall_hybrid_reranked_minus_single"]["mean"] == pytest.approx(0.5 / 4)
     assert found["recall_hybrid_reranked_minus_single@x"]["mean"] == pytest.approx(0)
     assert found["recall_hybrid_reranked_minus_single@y"]["mean"] == pytest.approx(0.25)
     # Two sets may have questions of one id: they are four questions and not two.
     assert found["recall_reranked_minus_dense"]["n"] == 4
     assert found["recall_reranked_minus_dense"]["corpus"] == "x, y"
+    chosen = retrieval_effects.quantities(rows, "x", SIZES)["recall_reranked_minus_dense"]
+    assert (chosen["n"], chosen["corpus"]) == (2, "y")
+
+
+def test_a_set_without_room_counts_for_itself_alone():
+    # On x BM25 finds everything: whatever else is tried cannot be better there.
+    rows = effect_rows(
+        bm25=[1, 0.4, 1, 0.6], dense=[1, 0.5, 1, 0.5], hybrid=[1, 1, 1, 1],
+        dense_tuned=[1, 0.8, 1, 0.8], hybrid_reranked=[1, 0.9, 1, 0.9],
+    )  # fmt: skip
+    found = retrieval_effects.quantities(rows, "nowhere", SIZES)
+    single = found["recall_hybrid_reranked_minus_single"]
+    assert (single["corpus"], single["n"]) == ("y", 2)
+    assert single["mean"] == pytest.approx(0.4)
+    assert found["recall_hybrid_reranked_minus_single@x"]["mean"] == pytest.approx(0)
+    tuned = found["ndcg_tuned_over_generic"]
+    assert (tuned["corpus"], tuned["n"], tuned["mean"]) == ("y", 2, pytest.approx(1.6))
+    assert found["ndcg_tuned_over_generic@x"]["mean"] == pytest.approx(1)
+    nowhere = retrieval_effects.quantities(rows[rows["set"] == "x"], "nowhere", SIZES)
+    assert "ndcg_tuned_over_generic" not in nowhere and "ndcg_tuned_over_generic@x" in nowhere
 
 
 def test_a_stage_that_one_set_lacks_has_no_headline():
