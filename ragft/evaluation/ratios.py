@@ -69,8 +69,8 @@ def seed_ratio(
     Returns
     -------
     Interval
-        NaN without questions or where b is 0. Where b is 1 throughout and a a share, that of the
-        share.
+        NaN without questions or where b is 0; where a is the same multiple of b everywhere,
+        without width.
 
     Raises
     ------
@@ -93,7 +93,9 @@ def seed_ratio(
     if not below > 0:
         return Interval(math.nan, math.nan, math.nan, gap.n, "undefined", gap.seeds)
     ratio = above / below
-    found = paired_difference(a / below, ratio * b / below, clusters, level, n_boot, seed)
+    # Moved by 2, which a difference does not feel: within [0, 1] they would pass for shares.
+    one, two = a / below + 2, ratio * b / below + 2
+    found = paired_difference(one, two, clusters, level, n_boot, seed)
     fields = {**vars(found), "mean": ratio, "low": ratio + found.low, "high": ratio + found.high}
     return Interval(**{name: value for name, value in fields.items() if name != "p"})
 
