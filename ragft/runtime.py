@@ -254,12 +254,13 @@ def machine() -> dict[str, str | int]:
 
 
 @cache
-def _cpu_name() -> str:
-    """Return the processor's model name, or its architecture where no name is to be had.
+def cpu_maker() -> str:
+    """Return who made the processor, such as 'GenuineIntel'; '' where that is not told."""
+    return _cpu_info().get("vendor_id", "")
 
-    A name without a number, which virtual machines give to several generations of processors, is
-    told apart by family and model.
-    """
+
+def _cpu_info() -> dict[str, str]:
+    """Return what Linux tells of the first core; {} on other systems."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -267,6 +268,17 @@ def _cpu_name() -> str:
     told: dict[str, str] = {}
     for key, _, value in (line.partition(":") for line in lines):
         told.setdefault(key.strip(), value.strip())
+    return told
+
+
+@cache
+def _cpu_name() -> str:
+    """Return the processor's model name, or its architecture where no name is to be had.
+
+    A name without a number, which virtual machines give to several generations of processors, is
+    told apart by family and model.
+    """
+    told = _cpu_info()
     if not (name := told.get("model name", "")):
         return platform.processor() or platform.machine()
     if any(c.isdigit() for c in name) or not {"cpu family", "model"} <= told.keys():

@@ -221,7 +221,8 @@ def test_heavy_packages_are_imported_inside_functions():
     assert len(paths) > 10
     for path in paths:
         name = path.relative_to(ROOT).as_posix()
-        allowed = exempt if name.startswith(("ragft/generation/", "ragft/training/")) else set()
+        whole = ("ragft/generation/", "ragft/training/", "ragft/kernels.py")
+        allowed = exempt if name.startswith(whole) else set()
         assert imported_at_once(path.read_text()) & HEAVY - allowed == set(), name
 
 

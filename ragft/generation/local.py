@@ -19,6 +19,7 @@ from ragft.generation.base import Completion
 from ragft.generation.decoding import Clock, Decoded, begun, decode_steps, empty
 from ragft.generation.prefixes import PrefixCache
 from ragft.generation.requests import batches, certain, check, cut, drawn, stops_of
+from ragft.kernels import quick
 from ragft.runtime import device_of
 from ragft.types import RagftError
 
@@ -98,7 +99,7 @@ class LocalModel:
         network = models.open_network(
             folder, device=device, dtype=_dtype(dtype, device), quantization=quantization or None
         )
-        loaded = cls(str(model), folder, network, models.open_tokenizer(folder))
+        loaded = cls(str(model), folder, quick(network), models.open_tokenizer(folder))
         return loaded.with_adapter(adapter) if adapter else loaded
 
     @property

@@ -76,7 +76,14 @@ def model_hash(folder: Path) -> str:
 
 @lru_cache(maxsize=4)
 def load(folder: Path, device: str | None = None) -> SentenceTransformer:
-    """Load a model once per process; `device` None takes the best there is."""
+    """Load a model to embed with, once per process; `device` None takes the best there is."""
+    from ragft.kernels import quick
+
+    return quick(opened(folder, device))
+
+
+def opened(folder: Path, device: str | None = None) -> SentenceTransformer:
+    """Load a model as it is; `device` None takes the best there is."""
     from sentence_transformers import SentenceTransformer
 
     try:
@@ -106,7 +113,7 @@ def load_compiled(folder: Path, device: str | None = None) -> SentenceTransforme
     import torch
 
     require_compiler(f"embedding model {folder}: compiled=True")
-    model = load.__wrapped__(folder, device)
+    model = opened(folder, device)
     # Batches differ in length: without `dynamic` each length would be compiled anew.
     model[0].auto_model = torch.compile(model[0].auto_model, dynamic=True)
     return model
@@ -131,7 +138,7 @@ def lower_half(model: str | Path = "auto") -> Path:
 
 def _cut(whole: Path, out: Path) -> None:
     """Write a model's lower half; the loaded model itself, which others hold, stays whole."""
-    model = load.__wrapped__(whole)
+    model = opened(whole)
     try:
         network = model[0].auto_model
         layers = network.encoder.layer

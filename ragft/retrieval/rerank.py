@@ -75,7 +75,9 @@ class Reranker:
 
     @cached_property
     def _model(self) -> Any:
-        model = open_cross_encoder(self.folder, device=self.device)
+        from ragft.kernels import quick
+
+        model = quick(open_cross_encoder(self.folder, device=self.device))
         if model.num_labels != 1:
             raise RagftError(
                 f"reranker {self.folder}: it gives {model.num_labels} scores a pair, and one is "

@@ -82,7 +82,7 @@ def tune_embedder(
         )
 
         # A copy of its own: the loaded base is shared with every embedder of this process.
-        model = embedding_model.load.__wrapped__(folder, device_of())
+        model = embedding_model.opened(folder, device_of())
         reads, model.max_seq_length = model.max_seq_length, tuning.max_length
         measured = fit_model(
             SentenceTransformerTrainer,

@@ -17,6 +17,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from ragft import models
+from ragft.kernels import quick
 from ragft.training.batches import Row, TokenBatches, collate
 from ragft.training.finetune import finetune
 from ragft.training.rows import tokenise
@@ -96,19 +97,19 @@ def scoring_network(folder: Path, adapter: str | os.PathLike[str] | None) -> Any
     gpu = torch.cuda.is_available()
     where = {"device": "cuda" if gpu else "cpu", "dtype": torch.float32}
     if adapter is None:
-        return models.open_network(folder, **where)
+        return quick(models.open_network(folder, **where))
     card = models.read_card(adapter)
     models.check_base(adapter, card, models.weights_hash(folder))
     method = card["settings"]["method"]
     if method == "full":
-        return models.open_network(Path(adapter), **where)
+        return quick(models.open_network(Path(adapter), **where))
     from peft import PeftModel
 
     network = models.open_network(
         folder, quantization="nf4" if method == "qlora" else None, **where
     )
     with models.quiet():
-        return PeftModel.from_pretrained(network, str(adapter)).eval()
+        return quick(PeftModel.from_pretrained(network, str(adapter)).eval())
 
 
 def _losses(network: Any, rows: Sequence[Row], pad: int) -> np.ndarray:

@@ -133,7 +133,7 @@ def test_what_is_compiled_is_a_model_of_its_own(tmp_path, monkeypatch):
     import torch
 
     monkeypatch.setattr(shutil, "which", lambda name: name)
-    monkeypatch.setattr(em.load, "__wrapped__", lambda *_: [SimpleNamespace(auto_model="plain")])
+    monkeypatch.setattr(em, "opened", lambda *_: [SimpleNamespace(auto_model="plain")])
     monkeypatch.setattr(torch, "compile", lambda network, dynamic: (network, dynamic))
     (first,) = em.load_compiled.__wrapped__(tmp_path)
     assert first.auto_model == ("plain", True)
