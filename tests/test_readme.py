@@ -65,7 +65,7 @@ def test_the_ledger_is_made_from_a_folder_of_records_and_counts_what_is_open(tmp
     (tmp_path / "data").mkdir()
     empty = filled(block, tmp_path)
     assert empty.splitlines()[1] == (
-        "0 of 88 claims are measured: 1 by construction, 1 not testable here, 86 not measured yet."
+        "0 of 88 claims are measured: 2 by construction, 1 not testable here, 85 not measured yet."
     )
     record = tmp_path / "data" / "04_freshness_drift.json"
     record.write_text(json.dumps(claims_record(0.04)))
@@ -98,7 +98,7 @@ def test_a_ledger_may_be_cut_to_some_rows_and_is_still_counted_whole(tmp_path):
     ids = [re.findall(r"^\| (\w\d+) ", text, re.MULTILINE) for text in (whole, one, none)]
     assert ids == [["F3", "F10"], ["F10"], []]
     assert [text.splitlines()[-2] for text in (one, none)] == [whole.splitlines()[-2]] * 2
-    assert "2 of 88 claims are measured: 2 direction only, 1 by construction" in whole
+    assert "2 of 88 claims are measured: 2 direction only, 2 by construction" in whole
     assert one.startswith("<!-- ragft: claims data F10 -->\n| id | claim | article | measured [95")
     assert "| where the domain stands still, tuning beats RAG | +4.2 points | 4.0 [3.0" in one
     with pytest.raises(RagftError, match="block 'claims': no row is called Z1, F99"):
