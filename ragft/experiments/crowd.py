@@ -161,8 +161,10 @@ def local_dimension(vectors: np.ndarray, others: int = 20, most: int = 200) -> f
         Above 0; NaN where no vector has two others at different distances.
     """
     of = np.random.default_rng(0).permutation(len(vectors))[:most]
-    _, cosines = nearest_others(vectors, others, of)
-    far = np.sqrt(np.maximum(2 - 2 * cosines.astype(np.float64), 0))
+    rows, _ = nearest_others(vectors, others, of)
+    # From the vectors themselves: of equal ones, some processors round the cosine to less than 1.
+    far = np.linalg.norm(vectors[rows].astype(np.float64) - vectors[of][:, None], axis=2)
+    far.sort(axis=1)
     far = far[(far[:, 0] > 0) & (far[:, 0] < far[:, -1])]
     if not len(far):
         return float("nan")
