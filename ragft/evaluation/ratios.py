@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Hashable, Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -46,14 +47,7 @@ def mean_ratio(
     return _ratio(a, b, clusters, lambda values, weights: values @ weights, **options)
 
 
-def seed_ratio(
-    a: Sequence,
-    b: Sequence,
-    clusters: Iterable[Hashable] | None = None,
-    level: float = 0.95,
-    n_boot: int = 2000,
-    seed: int = 0,
-) -> Interval:
+def seed_ratio(a: Sequence, b: Sequence, clusters: Any = None, **options: Any) -> Interval:
     """Return mean(a) / mean(b) over questions and training seeds, with both sources of error.
 
     The ratio R is linear in its sides to first order: mean(a) / mean(b) - R is the mean of
@@ -63,7 +57,7 @@ def seed_ratio(
     ----------
     a, b : array_like
         Shape (questions,) or (seeds, questions), as for `paired_difference`; not below 0.
-    clusters, level, n_boot, seed
+    clusters, **options
         As for `paired_difference`.
 
     Returns
@@ -86,7 +80,7 @@ def seed_ratio(
     2.0
     """
     a, b = (np.asarray(values, float) for values in (a, b))
-    gap = paired_difference(a, b, clusters, level, n_boot, seed)
+    gap = paired_difference(a, b, clusters, **options)
     counted = np.where(np.isnan(a - b), math.nan, 1.0)
     sides = (np.atleast_2d(x * counted) for x in (a, b))
     above, below = (float(mean_over_questions(x)[0]) if gap.n else math.nan for x in sides)
@@ -95,7 +89,7 @@ def seed_ratio(
     ratio = above / below
     # Moved by 2, which a difference does not feel: within [0, 1] they would pass for shares.
     one, two = a / below + 2, ratio * b / below + 2
-    found = paired_difference(one, two, clusters, level, n_boot, seed)
+    found = paired_difference(one, two, clusters, **options)
     fields = {**vars(found), "mean": ratio, "low": ratio + found.low, "high": ratio + found.high}
     return Interval(**{name: value for name, value in fields.items() if name != "p"})
 

@@ -78,7 +78,8 @@ class Scored:
         if one is None or two is None:
             return None, ""
         (above, clusters), (below, _) = (score_matrix(rows, score) for rows in (one, two))
-        found = seed_ratio(above, below[0], clusters, self.sizes.level, self.sizes.n_boot)
+        limits = {"level": self.sizes.level, "n_boot": self.sizes.n_boot}
+        found = seed_ratio(above, below[0], clusters, **limits)
         return found, _sets(two)
 
     def _with_room(
