@@ -139,7 +139,7 @@ def _cells(row: Row, n: int) -> dict[str, str]:
         "claim": row.claim.claim,
         "article": row.claim.figure or "–",
         "quantity": row.claim.quantity,
-        "measured [95 %]": row.shown,
+        "measured [95 %] (sides)": row.shown,
         "n": str(n),
         "verdict": row.verdict,
     }

@@ -31,15 +31,21 @@ class Row:
 
     @property
     def shown(self) -> str:
-        """What was measured, for people: '-18.0 [-21.0, -15.0]', shares in per cent."""
+        """What was measured, for people: '-18.0 [-21.0, -15.0] points (4.0 − 22.0)'.
+
+        Shares are in per cent; in brackets stand the two sides, where the record tells them.
+        """
         if self.measured is None:
             return "–"
         form = "{:.1f}" if self.claim.unit in PERCENT else "{:.3g}"
         scale = 100 if self.claim.unit in PERCENT else 1
-        found = (self.measured.mean, self.measured.low, self.measured.high)
-        mean, low, high = (form.format(scale * value) for value in found)
+        found = self.measured
+        numbers = (found.mean, found.low, found.high, found.one, found.two)
+        mean, low, high, one, two = (form.format(scale * value) for value in numbers)
         unit = {"share": "%", "ratio": "times"}.get(self.claim.unit, self.claim.unit)
-        return f"{mean} [{low}, {high}] {unit}"
+        sign = "/" if self.claim.unit == "ratio" else "−"
+        sides = "" if math.isnan(found.one + found.two) else f" ({one} {sign} {two})"
+        return f"{mean} [{low}, {high}] {unit}{sides}"
 
     def to_dict(self) -> dict[str, Any]:
         """Return the row as JSON can hold it: numbers in `unit`, None where not measured."""
@@ -122,6 +128,7 @@ def _measured(record: Mapping[str, Any], found: Mapping[str, Any]) -> Measured:
         date=record["date"][:10],
         arms=tuple(found.get("arms", ())),
         stated_shape=found.get("stated_shape", False),
+        **{side: found[side] for side in ("one", "two") if found.get(side) is not None},
     )
 
 
@@ -136,7 +143,7 @@ def table(rows: Sequence[Row]) -> dict[str, list[list[str]]]:
     groups: dict[str, list[list[str]]] = {}
     for row in rows:
         cells = groups.setdefault(
-            row.claim.group, [["id", "claim", "figure", "measured [95 %]", "n", "verdict"]]
+            row.claim.group, [["id", "claim", "figure", "measured [95 %] (sides)", "n", "verdict"]]
         )
         told = (shorten(text, 60, placeholder=" …") for text in (row.claim.claim, row.claim.figure))
         n = "–" if row.measured is None else str(row.measured.n)

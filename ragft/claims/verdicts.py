@@ -42,6 +42,9 @@ class Measured:
     arms: Sequence[str] = ()
     stated_shape: bool = False
     """Whether it was measured at the shape that the claim states."""
+    one: float = math.nan
+    """The first side of a difference or ratio; NaN where the record does not tell it."""
+    two: float = math.nan
 
     def __post_init__(self) -> None:
         if not self.low <= self.high:

@@ -14,7 +14,7 @@ import numpy as np
 
 from ragft.evaluation.quantiles import FEW, check_share, redrawn, weighted_quantile
 from ragft.evaluation.resampling import cluster_codes
-from ragft.evaluation.statistics import Interval, mean_over_questions, paired_difference
+from ragft.evaluation.statistics import Comparison, Interval, paired_difference
 from ragft.types import RagftError
 
 Statistic = Callable[[np.ndarray, np.ndarray], float]
@@ -26,7 +26,7 @@ def mean_ratio(
     b: Iterable[float],
     clusters: Iterable[Hashable] | None = None,
     **options: int,
-) -> Interval:
+) -> Comparison:
     """Return mean(a) / mean(b), paired by question.
 
     Parameters
@@ -40,14 +40,14 @@ def mean_ratio(
 
     Returns
     -------
-    Interval
+    Comparison
         Percentile bootstrap over clusters; `mean` is the ratio. NaN without questions or where b
         is 0; its limits also with fewer than `quantiles.FEW` clusters.
     """
-    return _ratio(a, b, clusters, lambda values, weights: values @ weights, **options)
+    return _ratio(a, b, clusters, _mean, **options)
 
 
-def seed_ratio(a: Sequence, b: Sequence, clusters: Any = None, **options: Any) -> Interval:
+def seed_ratio(a: Sequence, b: Sequence, clusters: Any = None, **options: Any) -> Comparison:
     """Return mean(a) / mean(b) over questions and training seeds, with both sources of error.
 
     The ratio R is linear in its sides to first order: mean(a) / mean(b) - R is the mean of
@@ -62,7 +62,7 @@ def seed_ratio(a: Sequence, b: Sequence, clusters: Any = None, **options: Any) -
 
     Returns
     -------
-    Interval
+    Comparison
         NaN without questions or where b is 0; where a is the same multiple of b everywhere,
         without width.
 
@@ -81,20 +81,17 @@ def seed_ratio(a: Sequence, b: Sequence, clusters: Any = None, **options: Any) -
     """
     a, b = (np.asarray(values, float) for values in (a, b))
     gap = paired_difference(a, b, clusters, **options)
-    counted = np.where(np.isnan(a - b), math.nan, 1.0)
-    sides = (np.atleast_2d(x * counted) for x in (a, b))
-    above, below = (float(mean_over_questions(x)[0]) if gap.n else math.nan for x in sides)
-    if not below > 0:
-        return Interval(math.nan, math.nan, math.nan, gap.n, "undefined", gap.seeds)
-    ratio = above / below
+    if not gap.two > 0:
+        return Comparison(math.nan, math.nan, math.nan, gap.n, "undefined", gap.seeds)
+    ratio = gap.one / gap.two
     # Moved by 2, which a difference does not feel: within [0, 1] they would pass for shares.
-    one, two = a / below + 2, ratio * b / below + 2
-    found = paired_difference(one, two, clusters, **options)
+    found = paired_difference(a / gap.two + 2, ratio * b / gap.two + 2, clusters, **options)
     fields = {**vars(found), "mean": ratio, "low": ratio + found.low, "high": ratio + found.high}
-    return Interval(**{name: value for name, value in fields.items() if name != "p"})
+    del fields["p"]  # of 'no difference' between the two that were subtracted
+    return Comparison(**{**fields, "one": gap.one, "two": gap.two})
 
 
-def ratio_of_rates(a: Interval, b: Interval) -> Interval:
+def ratio_of_rates(a: Interval, b: Interval) -> Comparison:
     """Return a / b of two rates that each have an interval of their own.
 
     Where all answers of a side are right or wrong a bootstrap has nothing to resample; the
@@ -108,7 +105,7 @@ def ratio_of_rates(a: Interval, b: Interval) -> Interval:
 
     Returns
     -------
-    Interval
+    Comparison
         NaN where b, or the lower end of its interval, is 0. Its `n` is the smaller of the two.
 
     Source: Donner and Zou (2012), Closed-form confidence intervals for functions of the normal
@@ -121,7 +118,7 @@ def ratio_of_rates(a: Interval, b: Interval) -> Interval:
     """
     n, seeds = min(a.n, b.n), max(a.seeds, b.seeds)
     if not b.low > 0 or math.isnan(a.mean):
-        return Interval(math.nan, math.nan, math.nan, n, "undefined", seeds)
+        return Comparison(math.nan, math.nan, math.nan, n, "undefined", seeds)
     product = a.mean * b.mean
 
     def end(mine: float, other: float, sign: int) -> float:
@@ -132,7 +129,8 @@ def ratio_of_rates(a: Interval, b: Interval) -> Interval:
         return (product + sign * math.sqrt(max(0.0, root))) / below
 
     low, high = end(a.low, b.high, -1), end(a.high, b.low, 1)
-    return Interval(product / b.mean**2, low, high, n, "mover", seeds)
+    sides = {"one": a.mean, "two": b.mean}
+    return Comparison(product / b.mean**2, low, high, n, "mover", seeds, **sides)
 
 
 def quantile_ratio(
@@ -141,7 +139,7 @@ def quantile_ratio(
     q: float = 0.5,
     clusters: Iterable[Hashable] | None = None,
     **options: int,
-) -> Interval:
+) -> Comparison:
     """Return quantile(a) / quantile(b), paired by question; see `mean_ratio`.
 
     Parameters
@@ -175,7 +173,7 @@ def _ratio(
     level: float = 0.95,
     n_boot: int = 1000,
     seed: int = 0,
-) -> Interval:
+) -> Comparison:
     a, b = (np.asarray(list(values), float) for values in (a, b))
     if len(a) != len(b):
         raise RagftError(f"ratio: {len(a)} values over {len(b)}; both need one for each question")
@@ -188,11 +186,18 @@ def _ratio(
         below = of(b, weights)
         return float(of(a, weights) / below) if below else math.nan
 
-    ratio = at(np.ones(len(a))) if len(a) else math.nan
+    once = np.ones(len(a))
+    ratio = at(once) if len(a) else math.nan
+    one, two = (float(of(x, once)) if len(a) else math.nan for x in (a, b))
     low = high = math.nan
     if count >= FEW and not math.isnan(ratio):
         draws = redrawn(at, codes, n_boot, seed)
         tail = (1 - level) / 2
         low, high = map(float, np.nanquantile(draws, [tail, 1 - tail]))
     method = "undefined" if math.isnan(low) else "bootstrap"
-    return Interval(ratio, low, high, len(a), method, missing=missing, clusters=count)
+    counts = {"missing": missing, "clusters": count}
+    return Comparison(ratio, low, high, len(a), method, **counts, one=one, two=two)
+
+
+def _mean(values: np.ndarray, weights: np.ndarray) -> float:
+    return values @ weights / weights.sum()

@@ -228,13 +228,13 @@ def risk_difference(
     else:
         _share(coverage)
     n = min(one.reach(coverage), other.reach(coverage))
-    gap = math.nan
-    if n:
-        gap = float((one.at(coverage)(one.once) - other.at(coverage)(other.once))[0])
+    risks = [float(x.at(coverage)(x.once)[0]) if n else math.nan for x in (one, other)]
+    gap = risks[0] - risks[1]
     draws, others = (resample(x.at(coverage), x.codes, n_boot, seed) for x in (one, other))
     freedom = min(one.freedom, other.freedom)
     low, high, method, p = gap_limits(gap, draws - others, n, freedom, level)
-    return Difference(gap, low, high, n, method, missing=one.missing, clusters=freedom + 1, p=p)
+    counts = {"missing": one.missing, "clusters": freedom + 1}
+    return Difference(gap, low, high, n, method, **counts, one=risks[0], two=risks[1], p=p)
 
 
 @dataclass(frozen=True)

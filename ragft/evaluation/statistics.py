@@ -54,8 +54,18 @@ class Interval:
 
 
 @dataclass(frozen=True)
-class Difference(Interval):
-    """An `Interval` of a paired difference, with its p-value."""
+class Comparison(Interval):
+    """An `Interval` of one side against another: what both come to, over the same questions."""
+
+    one: float = math.nan
+    """The first side: minuend of a difference, numerator of a ratio. NaN where it is not told."""
+    two: float = math.nan
+    """The second side: `mean` is one - two, or one / two."""
+
+
+@dataclass(frozen=True)
+class Difference(Comparison):
+    """A `Comparison` by a paired difference, with its p-value."""
 
     p: float = math.nan
     """Two-sided p-value of 'no difference', of the same method as the interval."""
@@ -212,8 +222,8 @@ def paired_difference(
     Returns
     -------
     Difference
-        Scores in [0, 1] with few differing questions or clusters get Tango's score interval on
-        the effective n ('score').
+        `one` and `two` are the means of a and b where both are known. Scores in [0, 1] with few
+        differing questions or clusters get Tango's score interval on the effective n ('score').
 
     Raises
     ------
@@ -234,7 +244,9 @@ def paired_difference(
         limits = difference_limits(found, ahead, behind, level, n_boot, seed, alone)
     else:
         limits = plain_limits(found, level, n_boot, seed)
-    return Difference(**_fields(found, limits, gap.shape[1]), p=_number(limits.p))
+    one, two = (mean_over_questions(np.where(np.isnan(gap), np.nan, side)) for side in (a, b))
+    fields = _fields(found, limits, gap.shape[1])
+    return Difference(**fields, one=_number(one), two=_number(two), p=_number(limits.p))
 
 
 def mcnemar(a: Sequence[float], b: Sequence[float], exact: bool = True) -> McNemar:
@@ -362,8 +374,8 @@ def _in_unit(scores: np.ndarray) -> bool:
 
 
 def mean_over_questions(scores: np.ndarray) -> np.ndarray:
-    """Average (seeds, questions) within questions, then over those that have a value; (1,)."""
+    """Average (seeds, questions) within questions, then over those with a value; (1,), or NaN."""
     kept = ~np.isnan(scores)
     counts = kept.sum(axis=0)
     sums = np.where(kept, scores, 0).sum(axis=0)[counts > 0]
-    return np.array([np.mean(sums / counts[counts > 0])])
+    return np.array([np.mean(sums / counts[counts > 0]) if sums.size else math.nan])

@@ -145,7 +145,7 @@ def auroc_difference(
     (one, other), (draws, others) = data.values(), data.draws(n_boot, seed)
     gap = one - other
     low, high, method, p = gap_limits(gap, draws - others, data.rarer, data.freedom, level)
-    return Difference(gap, low, high, data.n, method, **data.counts(), p=p)
+    return Difference(gap, low, high, data.n, method, **data.counts(), one=one, two=other, p=p)
 
 
 def semantic_entropy(

@@ -13,7 +13,7 @@ import numpy as np
 
 from ragft.evaluation.quantiles import FEW
 from ragft.evaluation.resampling import resampling_counts
-from ragft.evaluation.statistics import Interval
+from ragft.evaluation.statistics import Comparison
 from ragft.experiments import effects
 from ragft.experiments.behaviour_data import CURVES, FACTS, NEW, TRAINED
 from ragft.experiments.behaviour_rated import ALL, Behaved
@@ -26,7 +26,7 @@ BAR = 0.8
 """Share that counts as learnt, for behaviours and facts alike."""
 
 
-def examples_knowledge_over_behaviour(told: Behaved) -> Interval | None:
+def examples_knowledge_over_behaviour(told: Behaved) -> Comparison | None:
     """T9: examples until 80 % pass, facts in a new wording over the median behaviour.
 
     Where a curve crosses the bar is read off the straight line between two measured numbers of
@@ -45,11 +45,14 @@ def examples_knowledge_over_behaviour(told: Behaved) -> Interval | None:
     if fewest < FEW or np.isinf(facts[0]) or np.isinf(typical[0]):
         return None
     # A resample of the facts that never gets there counts at the largest number: rather too few.
-    ratio = np.minimum(facts, curves[FACTS][0][-1]) / typical  # the first is the estimate itself
+    facts = np.minimum(facts, curves[FACTS][0][-1])
+    ratio = facts / typical  # the first is the estimate itself
     tail = (1 - told.sizes.level) / 2
     low, high = map(float, np.quantile(ratio[1:], [tail, 1 - tail]))
     seeds = told.rows["seed"].nunique()
-    return Interval(float(ratio[0]), low, high, fewest, "bootstrap", seeds, clusters=fewest)
+    counts = {"n": fewest, "seeds": seeds, "clusters": fewest}
+    sides = {"one": float(facts[0]), "two": float(typical[0])}
+    return Comparison(float(ratio[0]), low, high, method="bootstrap", **counts, **sides)
 
 
 def curve_of(told: Behaved, part: str, condition: str) -> tuple[list[int], np.ndarray] | None:

@@ -7,12 +7,18 @@ questions that only one side has are treated alike everywhere.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ragft.evaluation.statistics import Difference, Interval, paired_difference, seed_interval
+from ragft.evaluation.statistics import (
+    Difference,
+    Interval,
+    mean_over_questions,
+    paired_difference,
+    seed_interval,
+)
 from ragft.evaluation.strata import standing_for
 from ragft.experiments.evaluate import score_matrix
 from ragft.profiles import Profile
@@ -79,12 +85,18 @@ def difference(
     left, clusters = score_matrix(one, score)
     right, _ = score_matrix(two, score)
     left, right = (x[0] if len(x) == 1 else x for x in (left, right))
-    if population:
-        _, groups = score_matrix(one.assign(cluster=one["group"]), score)
-        left = standing_for(np.atleast_2d(left - right), groups, population)
-        right = np.zeros_like(left)
-    found = paired_difference(left, right, clusters, sizes.level, sizes.n_boot)
-    return found if found.n else None
+    if not population:
+        found = paired_difference(left, right, clusters, sizes.level, sizes.n_boot)
+        return found if found.n else None
+    _, groups = score_matrix(one.assign(cluster=one["group"]), score)
+    gap = np.atleast_2d(left - right)
+    gap, left, right = (
+        standing_for(np.where(np.isnan(gap), np.nan, side), groups, population)
+        for side in (gap, left, right)
+    )
+    found = paired_difference(gap, np.zeros_like(gap), clusters, sizes.level, sizes.n_boot)
+    sides = {"one": mean_over_questions(left).item(), "two": mean_over_questions(right).item()}
+    return replace(found, **sides) if found.n else None
 
 
 def averaged(parts: Iterable[pd.DataFrame], score: str) -> pd.DataFrame:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ragft.evaluation.statistics import Interval
+from ragft.evaluation.statistics import Comparison, Interval
 from ragft.experiments import effects
 from ragft.experiments.cells import Finished, run_cells
 from ragft.experiments.grid import Grid
@@ -249,7 +249,7 @@ def _interval(row: dict[str, Any], n: Any) -> Interval | None:
 
 def _goodput_ratio(
     over: dict[str, Any] | None, under: dict[str, Any] | None, n: int
-) -> Interval | None:
+) -> Comparison | None:
     """L3: highest load within the limit, one arm / the other, in the worst case either way."""
     if over is None or under is None or None in (over["rate"], under["rate"]):
         return None
@@ -258,4 +258,5 @@ def _goodput_ratio(
         return math.nan if top is None or not bottom else top / bottom
 
     low, high = divided(over["low"], under["high"]), divided(over["high"], under["low"])
-    return Interval(over["rate"] / under["rate"], low, high, n, method="bracket")
+    one, two = over["rate"], under["rate"]
+    return Comparison(one / two, low, high, n, method="bracket", one=one, two=two)

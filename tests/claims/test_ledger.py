@@ -45,6 +45,17 @@ def test_a_row_carries_what_was_measured_and_where(tmp_path):
         "04_freshness_drift", "figures/04_freshness_drift.png",
     )  # fmt: skip
     assert found.shown == "4.0 [3.0, 6.0] points"
+    assert (told["one"], told["two"]) == (None, None)
+
+
+def test_a_row_shows_both_sides_where_the_record_tells_them(tmp_path):
+    sides = QUANTITY | {"one": 0.5, "two": 0.46}
+    found = row_of(put(tmp_path, record({"still_finetuned_minus_rag": sides})), "F10")
+    assert found.shown == "4.0 [3.0, 6.0] points (50.0 − 46.0)"
+    assert (found.to_dict()["one"], found.to_dict()["two"]) == (0.5, 0.46)
+    lacking = QUANTITY | {"one": 0.5, "two": None}
+    found = row_of(put(tmp_path, record({"still_finetuned_minus_rag": lacking})), "F10")
+    assert found.shown == "4.0 [3.0, 6.0] points"
 
 
 def test_a_quantity_may_name_another_model_corpus_and_its_arms(tmp_path):
@@ -129,7 +140,12 @@ def test_a_folder_that_is_not_there_and_a_damaged_record_are_named(tmp_path):
      ("seconds", "0.25 [0.2, 0.3] seconds")],
 )  # fmt: skip
 def test_numbers_are_shown_in_their_unit(unit, shown):
-    assert Row(replace(LEVEL, unit=unit), Measured(0.25, 0.2, 0.3), "undecided", "").shown == shown
+    measured = Measured(0.25, 0.2, 0.3)
+    claim = replace(LEVEL, unit=unit)
+    assert Row(claim, measured, "undecided", "").shown == shown
+    sides = {"share": "(50.0 − 25.0)", "ratio": "(0.5 / 0.25)", "seconds": "(0.5 − 0.25)"}[unit]
+    with_sides = replace(measured, one=0.5, two=0.25)
+    assert Row(claim, with_sides, "undecided", "").shown == f"{shown} {sides}"
 
 
 # The command

@@ -30,6 +30,17 @@ def test_by_hand(a, b, mean, median):
     assert quantile_ratio(a, b).mean == median
 
 
+def test_both_sides_are_of_the_questions_that_both_have():
+    a, b = [1, 2, math.nan, 6], [2, 4, 9, math.nan]
+    for ratio, sides in ((mean_ratio, (1.5, 3)), (quantile_ratio, (1, 2)), (seed_ratio, (1.5, 3))):
+        found = ratio(a, b)
+        assert (found.one, found.two, found.mean) == (*sides, 0.5)
+    rates = ratio_of_rates(Interval(0.2, 0.1, 0.3, 9), Interval(0.4, 0.3, 0.5, 9))
+    assert (rates.one, rates.two) == (0.2, 0.4)
+    for ratio in (mean_ratio, quantile_ratio, seed_ratio):
+        assert math.isnan(ratio([], []).one) and math.isnan(ratio([math.nan], [1]).two)
+
+
 def test_what_is_not_defined():
     for a, b in (([], []), ([1.0], [0.0]), ([math.nan], [1.0])):
         assert math.isnan(mean_ratio(a, b).mean) and math.isnan(quantile_ratio(a, b).mean)

@@ -229,6 +229,25 @@ def test_arm_without_seeds_stands_against_one_with_seeds():
 def test_question_that_one_arm_lacks_is_left_out():
     found = paired_difference([1, math.nan, 0], [0, 1, math.nan])
     assert (found.mean, found.n, found.missing) == (1.0, 1, 2)
+    assert (found.one, found.two) == (1.0, 0.0)
+
+
+def test_the_sides_of_a_difference_by_hand():
+    # Question a in both seeds, b in the first alone, c in none: (.5 + 1) / 2 and (.25 + .5) / 2.
+    found = paired_difference([[1, 1, math.nan], [0, math.nan, 1]], [0.25, 0.5, math.nan])
+    assert (found.one, found.two, found.mean) == (0.75, 0.375, 0.375)
+    none = paired_difference([math.nan], [1])
+    assert none.n == 0 and math.isnan(none.one) and math.isnan(none.two)
+
+
+SCORES = st.sampled_from([0.0, 0.25, 1.0, 3.0, math.nan])
+
+
+@given(st.lists(st.tuples(SCORES, SCORES, SCORES), min_size=1, max_size=12))
+def test_a_difference_is_that_of_its_sides(rows):
+    first, second, other = np.array(rows).T
+    found = paired_difference([first, second], other, n_boot=20)
+    assert found.one - found.two == pytest.approx(found.mean, nan_ok=True)
 
 
 def test_to_dict_is_json():

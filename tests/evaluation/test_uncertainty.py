@@ -137,6 +137,7 @@ def test_a_difference_is_that_of_the_aurocs_and_its_pairing_narrows_it():
     close = scores + 0.1 * np.random.default_rng(1).standard_normal(300)
     found = auroc_difference(scores, close, right)
     one, other = auroc(scores, right), auroc(close, right)
+    assert (found.one, found.two) == (one.mean, other.mean)
     assert found.mean == pytest.approx(one.mean - other.mean)
     assert found.high - found.low < 0.3 * (one.high - one.low)
     assert found.low <= found.mean <= found.high

@@ -169,6 +169,7 @@ def test_knowledge_over_behaviour_is_a_ratio_of_crossings():
     )
     one = found["examples_knowledge_over_behaviour"]
     assert one["mean"] == pytest.approx(10 * 100**0.8 / math.sqrt(10 * 100))
+    assert one["one"] == pytest.approx(10 * 100**0.8) and one["two"] == pytest.approx(1000**0.5)
     assert one["low"] < one["mean"] < one["high"] and one["n"] == 20
     assert one["note"] == "20 facts asked, each taught in several wordings"
 

@@ -190,6 +190,7 @@ def test_what_an_index_loses_is_told_of_the_whole_collection(line):
 
     assert drop({}).mean == pytest.approx(-0.8)
     assert drop(sizes).mean == pytest.approx(-0.1) and drop(sizes).n == 10
+    assert (drop(sizes).one, drop(sizes).two) == (pytest.approx(0.9), pytest.approx(1.0))
     assert drop({**sizes, "withdrawn": 5}) is None, "nobody asked about them"
 
 

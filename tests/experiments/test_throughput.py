@@ -48,7 +48,8 @@ def test_the_highest_loads_are_those_of_the_queue(task, ready, tmp_path):
     assert (rows["low"] <= rows["rate"]).all() and (rows["rate"] < rows["high"]).all()
     told = found.quantities["goodput_finetuned_over_rag"]
     assert told["unit"] == "ratio" and told["low"] < told["mean"] < told["high"]
-    assert told["mean"] == pytest.approx(rows.loc["finetuned", "rate"] / rows.loc["rag", "rate"])
+    assert (told["one"], told["two"]) == (rows.loc["finetuned", "rate"], rows.loc["rag", "rate"])
+    assert told["mean"] == pytest.approx(told["one"] / told["two"])
     assert found.quantities["capacity_rag"]["mean"] == rows.loc["rag", "rate"]
 
 
